@@ -4,6 +4,8 @@
 add_library(crr_options INTERFACE)
 target_compile_options(crr_options INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  # Designated initialisers leave the rest at the defaults of the struct.
+  -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
   $<$<BOOL:${CRR_WERROR}>:-Werror>
   # Paths relative to the tree: ccache hits across clones, and assertions and

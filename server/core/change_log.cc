@@ -1,0 +1,217 @@
+#include "server/core/change_log.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "server/core/limits.h"
+#include "server/core/names.h"
+#include "server/core/refusal.h"
+#include "server/core/work.h"
+#include "storage/bucket_table.h"
+#include "storage/region_table.h"
+#include "storage/rule_table.h"
+#include "storage/segment_table.h"
+#include "storage/server_table.h"
+#include "storage/unit_table.h"
+
+namespace crr {
+namespace {
+
+constexpr int64_t kOnlyPartition = 0;
+
+absl::Status Superseded(absl::string_view publisher) {
+  return Refuse({.reason = "SESSION_SUPERSEDED",
+                 .description = absl::StrCat(
+                     "publisher ", publisher, " went on to a later epoch")});
+}
+
+bool InPrefixes(const Rule& rule, const std::string& key) {
+  return rule.prefixes.empty() ||
+         std::any_of(rule.prefixes.begin(), rule.prefixes.end(),
+                     [&](const std::string& prefix) {
+                       return absl::StartsWith(key, prefix);
+                     });
+}
+
+// Why the rule does not want the change; empty when it does.
+// Add/Change keeps delete markers and drops deletions (seed 2).
+std::string FilterReason(const Rule& rule, const PublishedChange& change) {
+  if (!InPrefixes(rule, change.key)) return "PREFIX";
+  if (rule.operations == Operations::kAddChange &&
+      (change.kind == PublishedChange::Kind::kDelete ||
+       change.kind == PublishedChange::Kind::kDeleteVersion)) {
+    return "OPERATIONS";
+  }
+  if (change.replica) return "REPLICA";
+  return "";
+}
+
+// What one rule gets of a batch.
+struct Share {
+  std::optional<Rule> rule;  // None: nobody wants the bucket's changes.
+  std::vector<const PublishedChange*> accepted;
+  std::map<std::string, int64_t> filtered;
+};
+
+std::map<std::string, Share> Distribute(Transaction& txn, const Batch& batch) {
+  std::map<std::string, Share> shares;
+  for (const PublishedChange& change : batch.changes) {
+    auto [found, is_new] = shares.try_emplace(change.bucket);
+    Share& share = found->second;
+    if (is_new) {
+      share.rule = rule_table::GetBySource(txn, change.bucket);
+      if (share.rule && share.rule->state == RuleState::kClosing) {
+        share.rule.reset();
+      }
+    }
+    const std::string reason =
+        share.rule ? FilterReason(*share.rule, change) : "NO_RULE";
+    if (reason.empty()) {
+      share.accepted.push_back(&change);
+    } else {
+      ++share.filtered[reason];
+    }
+  }
+  return shares;
+}
+
+// Cuts the changes into segments of bounded size and logs them; returns the
+// bytes logged.
+int64_t Log(Transaction& txn, const Rule& rule,
+            const std::vector<const PublishedChange*>& changes,
+            int64_t& log_end) {
+  int64_t sequence = rule_table::TakeSequences(
+      txn, rule.uid, static_cast<int64_t>(changes.size()));
+  int64_t bytes = 0;
+  Segment segment;
+  const auto flush = [&] {
+    if (segment.changes.empty()) return;
+    segment_table::Append(txn, rule.uid, kOnlyPartition, segment,
+                          limits::kSegmentBytesMax);
+    bytes += static_cast<int64_t>(segment.changes.size());
+    segment = {};
+  };
+  for (const PublishedChange* change : changes) {
+    if (static_cast<int64_t>(segment.changes.size() + change->encoded.size()) >
+        limits::kSegmentBytesMax) {
+      flush();
+    }
+    if (segment.changes.empty()) {
+      segment.first_sequence = sequence;
+      segment.oldest_event = change->event_time;
+    }
+    segment.last_sequence = sequence++;
+    segment.oldest_event = std::min(segment.oldest_event, change->event_time);
+    segment.changes += change->encoded;
+  }
+  flush();
+  log_end = sequence - 1;
+  return bytes;
+}
+
+WorkEvents AnnounceGrowth(Transaction& txn, const Rule& rule,
+                          int64_t first_sequence, int64_t log_end) {
+  WorkEvents events;
+  if (rule.state != RuleState::kActive) return events;
+  if (const auto unit = unit_table::FindSingle(
+          txn, rule.uid, UnitKind::kChanges, kOnlyPartition)) {
+    events.grown.push_back({unit->id, log_end});
+    return events;
+  }
+  const Unit unit{.id = TakeUnitId(txn),
+                  .rule_uid = rule.uid,
+                  .kind = UnitKind::kChanges,
+                  .partition = kOnlyPartition,
+                  .cursor = {.sequence = first_sequence - 1, .key = ""}};
+  unit_table::Insert(txn, unit);
+  events.added.push_back(DescribeUnit(txn, unit));
+  return events;
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
+                                        const Publisher& publisher,
+                                        absl::Time now) {
+  if (publisher.scope.kind == PublisherScope::Kind::kRegion &&
+      !region_table::Get(txn, publisher.scope.id)) {
+    const std::string name = NameOfRegion(publisher.scope.id);
+    return Refuse({.reason = "REGION_NOT_FOUND",
+                   .field = "hello.scope",
+                   .subject = name,
+                   .description = absl::StrCat(name, " is not registered")});
+  }
+  if (publisher.scope.kind == PublisherScope::Kind::kBucket &&
+      !bucket_table::Get(txn, publisher.scope.id)) {
+    const std::string name = NameOfBucket(publisher.scope.id);
+    return Refuse({.reason = "BUCKET_NOT_FOUND",
+                   .field = "hello.scope",
+                   .subject = name,
+                   .description = absl::StrCat(name, " is not registered")});
+  }
+  if (publisher.id.empty()) return 0;
+  const auto stored = publisher_table::Get(txn, publisher.id);
+  Publisher next = publisher;
+  if (stored) {
+    if (stored->epoch > publisher.epoch) return Superseded(publisher.id);
+    if (stored->epoch == publisher.epoch) {
+      next.last_number = stored->last_number;
+    }
+    if (stored->epoch == next.epoch && stored->scope == next.scope) {
+      return next.last_number;
+    }
+  }
+  publisher_table::Put(txn, next, now);
+  return next.last_number;
+}
+
+absl::StatusOr<BatchOutcome> AppendBatch(Transaction& txn, const Batch& batch,
+                                         int64_t rule_log_bytes_max,
+                                         absl::Time now) {
+  BatchOutcome outcome;
+  if (batch.publisher) {
+    auto publisher = publisher_table::Get(txn, *batch.publisher);
+    if (!publisher || publisher->epoch != batch.epoch) {
+      return Superseded(*batch.publisher);
+    }
+    if (batch.number <= publisher->last_number) return outcome;
+    publisher->last_number = batch.number;
+    publisher_table::Put(txn, *publisher, now);
+  }
+  for (auto& [bucket, share] : Distribute(txn, batch)) {
+    int64_t filtered_count = 0;
+    for (const auto& [reason, count] : share.filtered) {
+      outcome.filtered[reason] += count;
+      filtered_count += count;
+    }
+    if (!share.rule) continue;
+    const Rule& rule = *share.rule;
+    rule_table::AddFiltered(txn, rule.uid, share.filtered);
+    RuleCounters delta{
+        .published =
+            static_cast<int64_t>(share.accepted.size()) + filtered_count};
+    if (!share.accepted.empty()) {
+      int64_t log_end = 0;
+      delta.log_bytes = Log(txn, rule, share.accepted, log_end);
+      if (rule_table::GetCounters(txn, rule.uid).log_bytes + delta.log_bytes >
+          rule_log_bytes_max) {
+        const std::string name = NameOfRule(rule);
+        return Refuse(
+            {.reason = "LOG_FULL",
+             .subject = name,
+             .description = absl::StrCat("the log of ", name, " is full"),
+             .rule = name});
+      }
+      const auto count = static_cast<int64_t>(share.accepted.size());
+      outcome.accepted += count;
+      outcome.events.Add(
+          AnnounceGrowth(txn, rule, log_end - count + 1, log_end));
+    }
+    rule_table::AddCounters(txn, rule.uid, delta);
+  }
+  return outcome;
+}
+
+}  // namespace crr

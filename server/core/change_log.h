@@ -1,0 +1,73 @@
+#ifndef CRR_SERVER_CORE_CHANGE_LOG_H_
+#define CRR_SERVER_CORE_CHANGE_LOG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/core/work_events.h"
+#include "storage/publisher_table.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+// One change as a publisher named it, in what the door looks at. `encoded` is
+// what the log keeps: records that stand one after the other.
+struct PublishedChange {
+  enum class Kind {
+    kPut,
+    kAcl,
+    kTagging,
+    kMetadata,
+    kDelete,
+    kDeleteMarker,
+    kDeleteVersion
+  };
+  std::string bucket;
+  std::string key;
+  Kind kind = Kind::kPut;
+  bool replica = false;
+  absl::Time event_time;
+  std::string encoded;
+};
+
+struct Batch {
+  // Absent for an unnamed publisher, whose repeats are not recognised.
+  std::optional<std::string> publisher;
+  int64_t epoch = 0;
+  int64_t number = 0;
+  std::vector<PublishedChange> changes;
+};
+
+struct BatchOutcome {
+  int64_t accepted = 0;
+  std::map<std::string, int64_t> filtered;
+  WorkEvents events;
+};
+
+// Registers a publisher's stream: remembers it, and returns the highest number
+// taken in its epoch. NOT_FOUND: the scope is not registered. ABORTED
+// SESSION_SUPERSEDED: the epoch is below the stored one.
+absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
+                                        const Publisher& publisher,
+                                        absl::Time now);
+
+// Takes a batch whole: logs what rules want, counts what they do not, and moves
+// the publisher's number, in this transaction. A number that is not above the
+// stored one changes nothing. RESOURCE_EXHAUSTED LOG_FULL: a rule's log has no
+// room for it, and nothing of the batch is taken. ABORTED SESSION_SUPERSEDED:
+// the publisher went on to another epoch.
+//
+// A CLOSING rule takes nothing. STARTING, ACTIVE and PAUSED rules log from the
+// commit that created them.
+absl::StatusOr<BatchOutcome> AppendBatch(Transaction& txn, const Batch& batch,
+                                         int64_t rule_log_bytes_max,
+                                         absl::Time now);
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_CORE_CHANGE_LOG_H_

@@ -1,0 +1,108 @@
+#include "server/core/conditions.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/limits.h"
+#include "server/core/names.h"
+#include "server/core/region_pair_policy.h"
+#include "storage/bucket_table.h"
+#include "storage/region_table.h"
+
+namespace crr {
+namespace {
+
+std::string RemedyOf(absl::string_view type) {
+  if (type == "OBJECT_FAILING") {
+    return "mend what the message names; the object is retried until it works";
+  }
+  if (type == "LANE_FAILING") {
+    return "see that copiers can reach both stores; the work is retried";
+  }
+  if (type == "PUBLISHER_DETACHED") {
+    return "start the publisher: history begins once it is attached";
+  }
+  return "mend what the message names; the probe is repeated";
+}
+
+std::optional<Region> RegionOf(ReadTransaction& txn, absl::string_view bucket) {
+  const auto found = bucket_table::Get(txn, bucket);
+  if (!found) return std::nullopt;
+  return region_table::Get(txn, found->region);
+}
+
+}  // namespace
+
+std::vector<ShownCondition> WhatKeepsFromStarting(ReadTransaction& txn,
+                                                  const Rule& rule) {
+  std::vector<ShownCondition> conditions;
+  for (const std::string* bucket : {&rule.source, &rule.destination}) {
+    const auto region = RegionOf(txn, *bucket);
+    if (!region || region->store_root) continue;
+    const std::string name = NameOfRegion(region->id);
+    conditions.push_back({.type = "STORE_NOT_SET",
+                          .message = absl::StrCat(name, " has no store"),
+                          .remedy = "set it with UpdateRegion",
+                          .since = rule.create_time});
+  }
+  const auto source = bucket_table::Get(txn, rule.source);
+  if (source && source->versioning == Versioning::kEnabled) {
+    conditions.push_back(
+        {.type = "VERSIONED_COPY_NOT_AVAILABLE",
+         .message = "this version of crr does not copy buckets with versioning",
+         .remedy = "changes are logged; delete the rule if it must not wait",
+         .since = rule.create_time});
+  }
+  const auto reverse = rule_table::GetBySource(txn, rule.destination);
+  if (reverse && reverse->uid < rule.uid) {
+    conditions.push_back(
+        {.type = "MUTUAL_COPY_NOT_AVAILABLE",
+         .message = absl::StrCat(
+             "this version of crr replicates a pair in one direction at a "
+             "time; ",
+             NameOfRule(*reverse), " was first"),
+         .remedy = "delete the other rule to turn the direction around",
+         .since = rule.create_time});
+  }
+  return conditions;
+}
+
+std::vector<ShownCondition> ConditionsOf(ReadTransaction& txn,
+                                         const Rule& rule) {
+  std::vector<ShownCondition> conditions;
+  if (rule.state == RuleState::kStarting) {
+    conditions = WhatKeepsFromStarting(txn, rule);
+  }
+  for (const Condition& reported : rule_table::GetConditions(txn, rule.uid)) {
+    conditions.push_back({.type = reported.type,
+                          .message = reported.message,
+                          .remedy = RemedyOf(reported.type),
+                          .since = reported.since});
+  }
+  const RuleCounters counters = rule_table::GetCounters(txn, rule.uid);
+  if (counters.log_bytes > limits::kRuleLogBytesMax -
+                               static_cast<int64_t>(limits::kBatchBytesMax)) {
+    conditions.push_back(
+        {.type = "LOG_FULL",
+         .message = absl::StrCat("the rule's log holds ", counters.log_bytes,
+                                 " bytes; publishers must wait"),
+         .remedy = "add copiers, or mend what keeps them from copying",
+         .since = rule.update_time});
+  }
+  const auto source = RegionOf(txn, rule.source);
+  const auto destination = RegionOf(txn, rule.destination);
+  if (source && destination) {
+    const RegionPairPolicy policy = region_table::GetPolicy(txn);
+    if (!PolicyAllows(policy, *source, *destination)) {
+      conditions.push_back(
+          {.type = "POLICY_REFUSES",
+           .message = absl::StrCat("today's region-pair policy (",
+                                   policy.profile, ") would refuse this rule"),
+           .remedy = "none is needed: the rule goes on",
+           .since = rule.update_time});
+    }
+  }
+  return conditions;
+}
+
+}  // namespace crr

@@ -1,0 +1,730 @@
+#include "server/core/lease_core.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "server/core/refusal.h"
+
+namespace crr {
+namespace {
+
+// Grants whose commit is awaited: enough for full groups, few enough that a
+// burst does not crowd checkpoints out of the writer's queue.
+constexpr int kGrantsUnderWayMax = 64;
+
+// A unit whose holder gave it back with a problem waits, doubling, up to this;
+// a probe is cheap, and somebody is waiting for it.
+constexpr absl::Duration kRetryBase = absl::Milliseconds(250);
+constexpr absl::Duration kRetryMax = absl::Seconds(30);
+constexpr absl::Duration kProbeRetryMax = absl::Seconds(2);
+
+// After a refusal that says nothing of the unit itself, such as a full disk.
+constexpr absl::Duration kStepRetry = absl::Seconds(1);
+
+absl::Duration RetryDelay(UnitKind kind, int failures) {
+  if (failures == 0) return absl::ZeroDuration();
+  const absl::Duration cap =
+      kind == UnitKind::kProbe ? kProbeRetryMax : kRetryMax;
+  return std::min(cap, kRetryBase * (1 << std::min(failures - 1, 10)));
+}
+
+// A holder that was asked, or that is leaving, has no problem to tell of.
+bool IsOrderly(const std::string& reason) {
+  return reason.empty() || reason == "REVOKED" || reason == "STOPPING";
+}
+
+}  // namespace
+
+LeaseCore::LeaseCore(LeaseOptions options, const Clock& clock,
+                     LeaseStore& store, LeaseOutput& output)
+    : options_(options),
+      clock_(clock),
+      store_(store),
+      output_(output),
+      last_tick_(clock.Now()) {
+  CRR_CHECK(options_.Validate().ok());
+}
+
+void LeaseCore::Restore(const Restored& restored) {
+  for (const auto& [number, copier] : restored.sessions) {
+    Session& session = sessions_[number];
+    session.number = number;
+    session.copier = copier;
+    session.deadline = FullTerm();
+    // In rising order, so the newest stays.
+    const auto older = by_copier_.find(copier);
+    if (older != by_copier_.end()) {
+      sessions_.at(older->second).superseded = true;
+    }
+    by_copier_[copier] = number;
+  }
+  for (const UnitInfo& info : restored.units) units_[info.unit_id].info = info;
+  for (const LeaseRecord& lease : restored.leases) {
+    UnitState& unit = units_.at(lease.unit_id);
+    unit.phase = UnitState::Phase::kLeased;
+    unit.session = lease.session_number;
+    unit.token = lease.token;
+    unit.sent_sequence = unit.info.cursor_sequence;
+    leased_.insert(lease.unit_id);
+    sessions_.at(lease.session_number).units.insert(lease.unit_id);
+    queue_.CountLease(unit.info.rule_uid, +1);
+  }
+  WorkEvents events;
+  events.closing = restored.closing;
+  for (auto& [unit_id, unit] : units_) {
+    if (unit.phase == UnitState::Phase::kOffered) {
+      OfferUnit(unit, clock_.Now());
+    }
+  }
+  OnWork(events);
+}
+
+LeaseCore::Session* LeaseCore::SessionOf(StreamId stream) {
+  const auto found = by_stream_.find(stream);
+  return found == by_stream_.end() ? nullptr : &sessions_.at(found->second);
+}
+
+LeaseCore::UnitState* LeaseCore::HeldUnit(const Session& session,
+                                          const LeaseRef& lease) {
+  const auto found = units_.find(lease.unit_id);
+  if (found == units_.end()) return nullptr;
+  UnitState& unit = found->second;
+  const bool held = unit.phase == UnitState::Phase::kLeased &&
+                    unit.session == session.number &&
+                    unit.token == lease.token;
+  return held ? &unit : nullptr;
+}
+
+void LeaseCore::Malformed(StreamId stream, const std::string& why) {
+  output_.Close(stream,
+                Refuse({.reason = "MALFORMED_MESSAGE", .description = why}));
+  OnStreamClosed(stream);
+}
+
+// ------------------------------------------------------------------- sessions
+
+void LeaseCore::OnHello(StreamId stream, HelloMessage hello) {
+  if (draining_) {
+    output_.Close(stream, Refuse({.reason = "DRAINING",
+                                  .description = "the server is stopping"}));
+    return;
+  }
+  if (by_stream_.contains(stream) || opening_.contains(stream)) {
+    Malformed(stream, "hello comes once, first");
+    return;
+  }
+  const auto newest = by_copier_.find(hello.copier);
+  if (hello.session_number && newest != by_copier_.end()) {
+    const auto session = sessions_.find(newest->second);
+    if (newest->second == *hello.session_number &&
+        session != sessions_.end() && !session->second.superseded) {
+      ResumeSession(stream, hello, session->second);
+      return;
+    }
+  }
+  opening_[stream] = true;
+  const auto known = hello.session_number;
+  store_.StartSession(
+      hello.copier, hello.region, known,
+      [this, stream, hello](absl::StatusOr<int64_t> number) {
+        const bool is_open = opening_.erase(stream) > 0;
+        if (!number.ok()) {
+          if (is_open) output_.Close(stream, number.status());
+          return;
+        }
+        AdoptSession(is_open ? stream : 0, hello, *number);
+      });
+}
+
+void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
+                              Session& session) {
+  if (session.stream != 0) {
+    // The same process came back before its old stream was seen to break.
+    output_.Close(session.stream,
+                  absl::UnavailableError("the session moved to a new stream"));
+    by_stream_.erase(session.stream);
+  }
+  session.stream = stream;
+  session.deadline = FullTerm();
+  session.region = hello.region;
+  session.lease_credit = hello.lease_credit;
+  session.segment_credit_bytes = hello.segment_credit_bytes;
+  session.lost.clear();
+  by_stream_[stream] = session.number;
+
+  WelcomeMessage welcome{.session_number = session.number, .not_held = {}};
+  std::set<int64_t> named;
+  for (const LeaseRef& lease : hello.held) {
+    UnitState* const unit = HeldUnit(session, lease);
+    if (unit == nullptr) {
+      welcome.not_held.push_back(lease);
+      continue;
+    }
+    named.insert(lease.unit_id);
+    unit->sent_sequence =
+        std::max(lease.received_sequence, unit->info.cursor_sequence);
+    unit->unsettled.clear();
+    unit->unsettled_bytes = 0;
+    unit->reading = 0;
+  }
+  output_.Send(stream, welcome);
+  // A grant that never arrived: its holder says so, hence nobody works on it.
+  const std::set<int64_t> held = session.units;
+  for (const int64_t unit_id : held) {
+    UnitState& unit = units_.at(unit_id);
+    if (unit.phase != UnitState::Phase::kLeased) continue;
+    if (!named.contains(unit_id)) {
+      EndLease(unit, "");
+      continue;
+    }
+    if (unit.revoke_deadline) {
+      output_.Send(stream, RevokeMessage{.unit_id = unit_id,
+                                         .token = unit.token,
+                                         .reason = "AGAIN",
+                                         .deadline = options_.ttl});
+    }
+    PumpSegments(unit);
+  }
+  Schedule();
+}
+
+void LeaseCore::AdoptSession(StreamId stream, const HelloMessage& hello,
+                             int64_t number) {
+  const auto older = by_copier_.find(hello.copier);
+  if (older != by_copier_.end()) {
+    const auto session = sessions_.find(older->second);
+    if (session != sessions_.end()) Supersede(session->second);
+  }
+  by_copier_[hello.copier] = number;
+  Session& session = sessions_[number];
+  session.number = number;
+  session.copier = hello.copier;
+  session.region = hello.region;
+  session.lease_credit = hello.lease_credit;
+  session.segment_credit_bytes = hello.segment_credit_bytes;
+  session.deadline = FullTerm();
+  if (stream == 0) return;  // Gone meanwhile; it may come back by number.
+  session.stream = stream;
+  by_stream_[stream] = number;
+  output_.Send(stream,
+               WelcomeMessage{.session_number = number, .not_held = hello.held});
+  Schedule();
+}
+
+void LeaseCore::Supersede(Session& session) {
+  session.superseded = true;
+  if (session.stream != 0) {
+    output_.Close(session.stream,
+                  Refuse({.reason = "SESSION_SUPERSEDED",
+                          .description = "a newer session of this copier took "
+                                         "over"}));
+    by_stream_.erase(session.stream);
+    session.stream = 0;
+  }
+  MaybeForget(session.number);
+}
+
+void LeaseCore::MaybeForget(int64_t session_number) {
+  const auto found = sessions_.find(session_number);
+  if (found == sessions_.end()) return;
+  const Session& session = found->second;
+  if (session.stream != 0 || !session.units.empty()) return;
+  if (!session.superseded && session.deadline > clock_.Now()) return;
+  const auto newest = by_copier_.find(session.copier);
+  if (newest != by_copier_.end() && newest->second == session_number) {
+    by_copier_.erase(newest);
+  }
+  sessions_.erase(found);
+}
+
+void LeaseCore::OnStreamClosed(StreamId stream) {
+  opening_.erase(stream);
+  const auto found = by_stream_.find(stream);
+  if (found == by_stream_.end()) return;
+  sessions_.at(found->second).stream = 0;
+  by_stream_.erase(found);
+}
+
+void LeaseCore::OnHeartbeat(StreamId stream, int64_t number) {
+  Session* const session = SessionOf(stream);
+  if (session == nullptr) {
+    Malformed(stream, "a heartbeat before hello was answered");
+    return;
+  }
+  session->deadline = FullTerm();
+  HeartbeatAckMessage ack{.number = number, .not_renewed = session->lost};
+  for (const int64_t unit_id : session->units) {
+    const UnitState& unit = units_.at(unit_id);
+    if (unit.expiry) ack.not_renewed.push_back({unit_id, unit.token, 0});
+  }
+  output_.Send(stream, std::move(ack));
+}
+
+// ---------------------------------------------------------------- checkpoints
+
+void LeaseCore::OnCheckpoint(StreamId stream, Checkpoint checkpoint) {
+  if (SessionOf(stream) == nullptr) {
+    Malformed(stream, "a checkpoint before hello was answered");
+    return;
+  }
+  const LeaseRef lease{checkpoint.unit_id, checkpoint.token, 0};
+  store_.Apply(std::move(checkpoint),
+               [this, stream, lease](
+                   const absl::StatusOr<CheckpointOutcome>& outcome) {
+                 OnApplied(stream, lease, outcome);
+               });
+}
+
+void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
+                          const absl::StatusOr<CheckpointOutcome>& outcome) {
+  using Result = CheckpointAckMessage::Result;
+  CheckpointAckMessage ack{.unit_id = lease.unit_id,
+                           .token = lease.token,
+                           .result = Result::kStorageFull,
+                           .cursor = {},
+                           .complete = false};
+  if (!outcome.ok()) {
+    if (absl::IsInvalidArgument(outcome.status())) {
+      Malformed(stream, std::string(outcome.status().message()));
+    } else {
+      output_.Send(stream, ack);
+    }
+    return;
+  }
+  ack.cursor = outcome->cursor;
+  ack.complete = outcome->lease_over;
+  switch (outcome->result) {
+    case CheckpointOutcome::Result::kRecorded:
+      ack.result = Result::kRecorded;
+      break;
+    case CheckpointOutcome::Result::kCursorDiffers:
+      ack.result = Result::kCursorDiffers;
+      break;
+    case CheckpointOutcome::Result::kFenced:
+      ack.result = Result::kFenced;
+      ++counts_.fenced;
+      break;
+  }
+  output_.Send(stream, ack);
+  OnWork(outcome->events);
+  const auto found = units_.find(lease.unit_id);
+  if (found == units_.end()) {
+    Schedule();
+    return;
+  }
+  UnitState& unit = found->second;
+  if (unit.phase == UnitState::Phase::kLeased && unit.token == lease.token &&
+      outcome->result == CheckpointOutcome::Result::kRecorded) {
+    if (outcome->lease_over) {
+      // A probe that found a problem: stored as ended, to be tried again.
+      DetachUnit(unit);
+      ++unit.failures;
+      OfferUnit(unit, clock_.Now() + RetryDelay(unit.info.kind, unit.failures));
+      MaybeCloseRule(unit.info.rule_uid);
+    } else {
+      unit.failures = 0;
+      unit.info.cursor_sequence = outcome->cursor.sequence;
+      while (!unit.unsettled.empty() &&
+             unit.unsettled.front().first <= unit.info.cursor_sequence) {
+        unit.unsettled_bytes -= unit.unsettled.front().second;
+        unit.unsettled.pop_front();
+      }
+      PumpSegments(unit);
+    }
+  }
+  Schedule();
+}
+
+void LeaseCore::OnTrouble(StreamId stream, LeaseRef lease,
+                          const std::string& message) {
+  Session* const session = SessionOf(stream);
+  if (session == nullptr) {
+    Malformed(stream, "a report before hello was answered");
+    return;
+  }
+  if (HeldUnit(*session, lease) != nullptr) {
+    store_.Note(lease.unit_id, lease.token, message);
+  }
+}
+
+// ------------------------------------------------------------ ends of a lease
+
+void LeaseCore::OnRelease(StreamId stream, LeaseRef lease,
+                          const std::string& reason,
+                          const std::string& message) {
+  Session* const session = SessionOf(stream);
+  if (session == nullptr) {
+    Malformed(stream, "a release before hello was answered");
+    return;
+  }
+  std::erase_if(session->lost, [&](const LeaseRef& lost) {
+    return lost.unit_id == lease.unit_id && lost.token == lease.token;
+  });
+  UnitState* const unit = HeldUnit(*session, lease);
+  if (unit == nullptr) {
+    // Over already, or being ended: the copier need not wait.
+    output_.Send(stream, ReleaseAckMessage{lease.unit_id, lease.token});
+    return;
+  }
+  EndLease(*unit, IsOrderly(reason)
+                      ? ""
+                      : absl::StrCat(reason, message.empty() ? "" : ": ",
+                                     message));
+}
+
+void LeaseCore::EndLease(UnitState& unit, const std::string& problem) {
+  unit.phase = UnitState::Phase::kEnding;
+  unit.problem = problem;
+  leased_.erase(unit.info.unit_id);
+  store_.End(unit.info.unit_id, unit.token, problem,
+             [this, unit_id = unit.info.unit_id](
+                 const absl::StatusOr<WorkEvents>& events) {
+               OnEnded(unit_id, events);
+             });
+}
+
+void LeaseCore::OnEnded(int64_t unit_id,
+                        const absl::StatusOr<WorkEvents>& events) {
+  const auto found = units_.find(unit_id);
+  if (found == units_.end()) return;
+  if (!events.ok()) {
+    retry_end_.insert(unit_id);
+    return;
+  }
+  UnitState& unit = found->second;
+  const int64_t rule_uid = unit.info.rule_uid;
+  const auto session = sessions_.find(unit.session);
+  if (session != sessions_.end() && session->second.stream != 0) {
+    output_.Send(session->second.stream,
+                 ReleaseAckMessage{unit_id, unit.token});
+  }
+  const bool failed = !unit.problem.empty();
+  DetachUnit(unit);
+  unit.failures = failed ? unit.failures + 1 : 0;
+  OfferUnit(unit, clock_.Now() + RetryDelay(unit.info.kind, unit.failures));
+  OnWork(*events);  // May remove the unit.
+  MaybeCloseRule(rule_uid);
+  Schedule();
+}
+
+void LeaseCore::DetachUnit(UnitState& unit) {
+  const int64_t session_number = unit.session;
+  leased_.erase(unit.info.unit_id);
+  const auto session = sessions_.find(session_number);
+  if (session != sessions_.end()) {
+    session->second.units.erase(unit.info.unit_id);
+  }
+  queue_.CountLease(unit.info.rule_uid, -1);
+  // What belonged to the lease goes; the unit and its count of failures stay.
+  UnitState next;
+  next.info = unit.info;
+  next.failures = unit.failures;
+  unit = std::move(next);
+  MaybeForget(session_number);
+}
+
+void LeaseCore::OfferUnit(UnitState& unit, Ticks not_before) {
+  if (closing_.contains(unit.info.rule_uid)) return;
+  queue_.Offer(unit.info.unit_id, unit.info.rule_uid, unit.info.kind,
+               unit.info.max_leases, not_before, clock_.Now());
+}
+
+void LeaseCore::RemoveUnit(int64_t unit_id) {
+  const auto found = units_.find(unit_id);
+  if (found == units_.end()) return;
+  queue_.Withdraw(unit_id);
+  if (found->second.phase != UnitState::Phase::kOffered) {
+    DetachUnit(found->second);
+  }
+  retry_end_.erase(unit_id);
+  units_.erase(found);
+}
+
+void LeaseCore::Revoke(UnitState& unit, const std::string& reason) {
+  if (unit.revoke_deadline) return;
+  unit.revoke_deadline = clock_.Now() + options_.ttl;
+  const auto session = sessions_.find(unit.session);
+  if (session == sessions_.end() || session->second.stream == 0) return;
+  output_.Send(session->second.stream,
+               RevokeMessage{.unit_id = unit.info.unit_id,
+                             .token = unit.token,
+                             .reason = reason,
+                             .deadline = options_.ttl});
+}
+
+void LeaseCore::MaybeCloseRule(int64_t rule_uid) {
+  const auto found = closing_.find(rule_uid);
+  if (found == closing_.end() || found->second.under_way ||
+      queue_.LeasesOf(rule_uid) > 0) {
+    return;
+  }
+  found->second.under_way = true;
+  store_.CloseRule(rule_uid, [this, rule_uid](
+                                 const absl::StatusOr<ClosingOutcome>& step) {
+    closing_[rule_uid].under_way = false;
+    if (!step.ok()) return;  // Tick tries again.
+    OnWork(step->events);
+    if (step->gone) {
+      closing_.erase(rule_uid);
+    } else {
+      MaybeCloseRule(rule_uid);
+    }
+  });
+}
+
+// ----------------------------------------------------------------------- work
+
+void LeaseCore::OnWork(const WorkEvents& events) {
+  for (const UnitInfo& info : events.added) {
+    UnitState& unit = units_[info.unit_id];
+    unit.info = info;
+    OfferUnit(unit, clock_.Now());
+  }
+  for (const LogGrowth& growth : events.grown) {
+    const auto found = units_.find(growth.unit_id);
+    if (found == units_.end()) continue;
+    found->second.info.log_end =
+        std::max(found->second.info.log_end, growth.log_end);
+    found->second.empty_since.reset();
+    PumpSegments(found->second);
+  }
+  for (const int64_t unit_id : events.removed) RemoveUnit(unit_id);
+  for (const int64_t rule_uid : events.closing) {
+    closing_[rule_uid];
+    for (auto& [unit_id, unit] : units_) {
+      if (unit.info.rule_uid != rule_uid) continue;
+      queue_.Withdraw(unit_id);
+      if (unit.phase == UnitState::Phase::kLeased) {
+        Revoke(unit, "RULE_CLOSING");
+      }
+    }
+    MaybeCloseRule(rule_uid);
+  }
+  Schedule();
+}
+
+void LeaseCore::PumpSegments(UnitState& unit) {
+  if (unit.info.kind != UnitKind::kChanges ||
+      unit.phase != UnitState::Phase::kLeased || unit.reading != 0 ||
+      unit.revoke_deadline || unit.sent_sequence >= unit.info.log_end) {
+    return;
+  }
+  const auto found = sessions_.find(unit.session);
+  if (found == sessions_.end() || found->second.stream == 0) return;
+  const int64_t room =
+      found->second.segment_credit_bytes - unit.unsettled_bytes;
+  if (room <= 0) return;
+  unit.reading = next_read_++;
+  store_.ReadSegments(
+      unit.info.rule_uid, unit.sent_sequence, room,
+      [this, unit_id = unit.info.unit_id,
+       read = unit.reading](absl::StatusOr<std::vector<Segment>> segments) {
+        const auto unit_found = units_.find(unit_id);
+        if (unit_found == units_.end()) return;
+        UnitState& u = unit_found->second;
+        // Of another lease, or of a stream before this one.
+        if (u.reading != read || u.phase != UnitState::Phase::kLeased) return;
+        u.reading = 0;
+        const auto session = sessions_.find(u.session);
+        if (!segments.ok() || session == sessions_.end() ||
+            session->second.stream == 0) {
+          return;  // Tick, or the stream that comes next, pumps again.
+        }
+        for (Segment& segment : *segments) {
+          const auto bytes = static_cast<int64_t>(segment.changes.size());
+          u.sent_sequence = segment.last_sequence;
+          u.unsettled.emplace_back(segment.last_sequence, bytes);
+          u.unsettled_bytes += bytes;
+          output_.Send(session->second.stream,
+                       SegmentMessage{unit_id, u.token, std::move(segment)});
+        }
+        if (!segments->empty()) PumpSegments(u);
+      });
+}
+
+LeaseCore::Session* LeaseCore::PickSession(const UnitInfo& unit) {
+  const Ticks now = clock_.Now();
+  Session* best = nullptr;
+  std::pair<bool, int64_t> best_score;
+  for (const auto& [stream, number] : by_stream_) {
+    Session& session = sessions_.at(number);
+    const int64_t room = session.lease_credit -
+                         static_cast<int64_t>(session.units.size());
+    if (room <= 0 || session.superseded || session.deadline <= now) continue;
+    const bool near = !session.region.empty() &&
+                      (session.region == unit.source_region ||
+                       session.region == unit.destination_region);
+    const std::pair<bool, int64_t> score(near, room);
+    if (best == nullptr || score > best_score) {
+      best = &session;
+      best_score = score;
+    }
+  }
+  return best;
+}
+
+void LeaseCore::Schedule() {
+  while (!draining_ && grants_under_way_ < kGrantsUnderWayMax) {
+    const auto unit_id = queue_.Next(clock_.Now());
+    if (!unit_id) return;
+    UnitState& unit = units_.at(*unit_id);
+    Session* const session = PickSession(unit.info);
+    if (session == nullptr) return;
+    queue_.Withdraw(*unit_id);
+    unit.phase = UnitState::Phase::kGranting;
+    unit.session = session->number;
+    session->units.insert(*unit_id);
+    queue_.CountLease(unit.info.rule_uid, +1);
+    ++grants_under_way_;
+    store_.Grant(*unit_id, session->number,
+                 [this, id = *unit_id, number = session->number](
+                     absl::StatusOr<LeaseSpec> spec) {
+                   OnGranted(id, number, std::move(spec));
+                 });
+  }
+}
+
+void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
+                          absl::StatusOr<LeaseSpec> spec) {
+  --grants_under_way_;
+  const auto found = units_.find(unit_id);
+  // A unit that is being granted is removed by its own grant's refusal only.
+  CRR_CHECK(found != units_.end());
+  UnitState& unit = found->second;
+  const int64_t rule_uid = unit.info.rule_uid;
+  if (!spec.ok()) {
+    DetachUnit(unit);
+    if (absl::IsNotFound(spec.status())) {
+      RemoveUnit(unit_id);
+    } else {
+      OfferUnit(unit, clock_.Now() + kStepRetry);
+    }
+    MaybeCloseRule(rule_uid);
+    Schedule();
+    return;
+  }
+  ++counts_.grants;
+  unit.phase = UnitState::Phase::kLeased;
+  unit.token = spec->token;
+  unit.info.cursor_sequence = spec->cursor.sequence;
+  unit.sent_sequence = spec->cursor.sequence;
+  leased_.insert(unit_id);
+  const auto session = sessions_.find(session_number);
+  const bool can_send =
+      session != sessions_.end() && session->second.stream != 0 &&
+      session->second.deadline > clock_.Now() && !draining_ &&
+      !closing_.contains(rule_uid);
+  if (!can_send) {
+    EndLease(unit, "");  // Nobody ever knew of it.
+    return;
+  }
+  output_.Send(session->second.stream, *std::move(spec));
+  PumpSegments(unit);
+  Schedule();
+}
+
+// ----------------------------------------------------------------------- time
+
+absl::Duration LeaseCore::tick_interval() const {
+  return std::clamp(options_.ttl / 20, absl::Milliseconds(50),
+                    absl::Milliseconds(500));
+}
+
+void LeaseCore::Tick() {
+  const Ticks now = clock_.Now();
+  // While this process stood still it could not hear heartbeats: nobody's time
+  // ran (etcd revoked live leases after its own stalls).
+  const absl::Duration stall = now - last_tick_ - 2 * tick_interval();
+  last_tick_ = now;
+  if (stall > absl::ZeroDuration()) {
+    for (auto& [number, session] : sessions_) {
+      session.deadline = session.deadline + stall;
+    }
+    for (const int64_t unit_id : leased_) {
+      UnitState& unit = units_.at(unit_id);
+      if (unit.expiry) unit.expiry = *unit.expiry + stall;
+      if (unit.revoke_deadline) {
+        unit.revoke_deadline = *unit.revoke_deadline + stall;
+      }
+    }
+  }
+  ExpireSessions(now);
+  CheckLeases(now);
+  for (const int64_t unit_id : std::exchange(retry_end_, {})) {
+    UnitState& unit = units_.at(unit_id);
+    EndLease(unit, std::string(unit.problem));
+  }
+  std::vector<int64_t> closing;
+  for (const auto& [rule_uid, state] : closing_) closing.push_back(rule_uid);
+  for (const int64_t rule_uid : closing) MaybeCloseRule(rule_uid);
+  Schedule();
+}
+
+void LeaseCore::ExpireSessions(Ticks now) {
+  std::vector<int64_t> over;
+  for (const auto& [number, session] : sessions_) {
+    if (session.deadline <= now) over.push_back(number);
+  }
+  for (const int64_t number : over) {
+    Session& session = sessions_.at(number);
+    const std::set<int64_t> held = session.units;
+    for (const int64_t unit_id : held) {
+      UnitState& unit = units_.at(unit_id);
+      if (unit.phase != UnitState::Phase::kLeased) continue;
+      session.lost.push_back({unit_id, unit.token, 0});
+      ++counts_.expiries;
+      EndLease(unit, "");
+    }
+    MaybeForget(number);
+  }
+}
+
+void LeaseCore::CheckLeases(Ticks now) {
+  const std::set<int64_t> leased = leased_;
+  for (const int64_t unit_id : leased) {
+    UnitState& unit = units_.at(unit_id);
+    if (unit.expiry && *unit.expiry <= now) {
+      const auto session = sessions_.find(unit.session);
+      if (session != sessions_.end()) {
+        session->second.lost.push_back({unit_id, unit.token, 0});
+      }
+      ++counts_.expiries;
+      EndLease(unit, "");
+      continue;
+    }
+    if (unit.revoke_deadline && *unit.revoke_deadline <= now && !unit.expiry) {
+      // The next answer to a heartbeat names it; what was answered before
+      // still counts for the copier.
+      unit.expiry = FullTerm();
+    }
+    if (unit.info.kind != UnitKind::kChanges) continue;
+    if (unit.info.cursor_sequence < unit.info.log_end) {
+      unit.empty_since.reset();
+      PumpSegments(unit);  // In case a read failed.
+    } else if (!unit.empty_since) {
+      unit.empty_since = now;
+    } else if (now - *unit.empty_since >= options_.linger) {
+      Revoke(unit, "LOG_EMPTY");
+    }
+  }
+}
+
+void LeaseCore::Drain() {
+  draining_ = true;
+  const auto streams = std::exchange(by_stream_, {});
+  for (const auto& [stream, number] : streams) {
+    sessions_.at(number).stream = 0;
+    output_.Close(stream, Refuse({.reason = "DRAINING",
+                                  .description = "the server is stopping"}));
+  }
+}
+
+LeaseCore::Counts LeaseCore::counts() const {
+  Counts counts = counts_;
+  counts.sessions = static_cast<int64_t>(by_stream_.size());
+  counts.leases = static_cast<int64_t>(leased_.size());
+  return counts;
+}
+
+}  // namespace crr

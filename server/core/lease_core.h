@@ -1,0 +1,217 @@
+#ifndef CRR_SERVER_CORE_LEASE_CORE_H_
+#define CRR_SERVER_CORE_LEASE_CORE_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "server/core/lease_messages.h"
+#include "server/core/lease_options.h"
+#include "server/core/work.h"
+#include "server/core/work_events.h"
+#include "server/core/work_queue.h"
+
+namespace crr {
+
+// Names one open stream of one copier; never reused.
+using StreamId = int64_t;
+
+// The durable side that LeaseCore drives. Each answer comes later, through the
+// same thread that drives the core, in commit order; none comes from within
+// the call. A status is a refusal of the body or one of Database's own.
+class LeaseStore {
+ public:
+  virtual ~LeaseStore() = default;
+  template <typename T>
+  using Answer = std::function<void(absl::StatusOr<T>)>;
+
+  // A new session for the copier. ABORTED when `known` is below its newest.
+  virtual void StartSession(const std::string& copier,
+                            const std::string& region,
+                            std::optional<int64_t> known,
+                            Answer<int64_t> answer) = 0;
+  virtual void Grant(int64_t unit_id, int64_t session_number,
+                     Answer<LeaseSpec> answer) = 0;
+  virtual void Apply(Checkpoint checkpoint,
+                     Answer<CheckpointOutcome> answer) = 0;
+  virtual void End(int64_t unit_id, int64_t token, std::string problem,
+                   Answer<WorkEvents> answer) = 0;
+  virtual void Note(int64_t unit_id, int64_t token, std::string message) = 0;
+  virtual void CloseRule(int64_t rule_uid, Answer<ClosingOutcome> answer) = 0;
+  virtual void ReadSegments(int64_t rule_uid, int64_t after, int64_t bytes_max,
+                            Answer<std::vector<Segment>> answer) = 0;
+};
+
+// Where answers to copiers go. Sending to a stream that is gone does nothing.
+class LeaseOutput {
+ public:
+  virtual ~LeaseOutput() = default;
+  virtual void Send(StreamId stream, LeaseMessage message) = 0;
+  virtual void Close(StreamId stream, absl::Status status) = 0;
+};
+
+// Who may work on what: sessions, grants, renewal, expiry, revocation (design
+// §6). A plain object: no gRPC, no threads, no sleeping; whoever drives it
+// calls one method at a time and Tick about every `tick_interval()`.
+//
+// Safety does not rest on it: the transaction that applies a checkpoint
+// compares the fencing token. It rests here that two copiers do not start
+// writes for one unit: a unit is offered again only when its holder gave it
+// back, never got it, or has been silent for ttl + grace since the answer that
+// it counts from.
+//
+// All state here changes only when the durable step has been answered. Deadlines
+// live on the clock of this process and are not stored: after a restart every
+// stored lease gets one full ttl + grace.
+class LeaseCore {
+ public:
+  LeaseCore(LeaseOptions options, const Clock& clock, LeaseStore& store,
+            LeaseOutput& output);
+
+  // What the database held at the start. Call once, first.
+  struct Restored {
+    std::vector<UnitInfo> units;
+    std::vector<LeaseRecord> leases;
+    std::map<int64_t, std::string> sessions;  // Copier by session number.
+    std::vector<int64_t> closing;             // Rules.
+  };
+  void Restore(const Restored& restored);
+
+  // From a copier's stream. A message that needs a session and has none ends
+  // the stream as malformed.
+  void OnHello(StreamId stream, HelloMessage hello);
+  void OnHeartbeat(StreamId stream, int64_t number);
+  void OnCheckpoint(StreamId stream, Checkpoint checkpoint);
+  void OnRelease(StreamId stream, LeaseRef lease, const std::string& reason,
+                 const std::string& message);
+  void OnTrouble(StreamId stream, LeaseRef lease, const std::string& message);
+  // The stream is gone; the session and its leases stay until they expire.
+  void OnStreamClosed(StreamId stream);
+
+  // What a committed transaction changed.
+  void OnWork(const WorkEvents& events);
+
+  // Expires, revokes what lingers, retries what failed, and grants.
+  void Tick();
+  absl::Duration tick_interval() const;
+
+  // No new grants and no new sessions; open streams are told to move.
+  void Drain();
+
+  struct Counts {
+    int64_t sessions = 0;  // With an open stream.
+    int64_t leases = 0;
+    int64_t grants = 0;
+    int64_t expiries = 0;
+    int64_t fenced = 0;
+  };
+  Counts counts() const;
+
+ private:
+  struct Session {
+    int64_t number = 0;
+    std::string copier;
+    std::string region;
+    StreamId stream = 0;  // 0: none is open.
+    Ticks deadline;       // Last answer + ttl + grace.
+    bool superseded = false;
+    int64_t lease_credit = 0;
+    int64_t segment_credit_bytes = 0;
+    std::set<int64_t> units;  // Being granted, leased or ending.
+    // Leases that ran out while the stream stayed open: named in every answer
+    // to a heartbeat, lest the copier count them as renewed.
+    std::vector<LeaseRef> lost;
+  };
+
+  struct UnitState {
+    enum class Phase { kOffered, kGranting, kLeased, kEnding };
+    UnitInfo info;
+    Phase phase = Phase::kOffered;
+    int64_t session = 0;  // Unless kOffered.
+    int64_t token = 0;    // In kLeased and kEnding.
+    std::string problem;  // In kEnding: what the holder said.
+    int failures = 0;     // Grants that ended with a problem, in a row.
+    // In kLeased, for CHANGES: what was sent and not yet settled.
+    int64_t sent_sequence = 0;
+    std::deque<std::pair<int64_t, int64_t>> unsettled;  // (last, bytes).
+    int64_t unsettled_bytes = 0;
+    int64_t reading = 0;  // Number of the read under way; 0 for none.
+    std::optional<Ticks> empty_since;
+    // Set once asked for; after it the lease is not renewed any more.
+    std::optional<Ticks> revoke_deadline;
+    // Set once it is not renewed any more.
+    std::optional<Ticks> expiry;
+  };
+
+  Session* SessionOf(StreamId stream);
+  // The unit if `lease` is its present lease and `session` holds it.
+  UnitState* HeldUnit(const Session& session, const LeaseRef& lease);
+  Ticks FullTerm() const { return clock_.Now() + options_.ttl + options_.grace; }
+  void Malformed(StreamId stream, const std::string& why);
+
+  void ResumeSession(StreamId stream, const HelloMessage& hello,
+                     Session& session);
+  void AdoptSession(StreamId stream, const HelloMessage& hello,
+                    int64_t number);
+  // No more grants and renewals; what it holds runs out at its own time.
+  void Supersede(Session& session);
+  // Forgets a session that has no stream and holds nothing.
+  void MaybeForget(int64_t session_number);
+
+  void OfferUnit(UnitState& unit, Ticks not_before);
+  void RemoveUnit(int64_t unit_id);
+  void OnGranted(int64_t unit_id, int64_t session_number,
+                 absl::StatusOr<LeaseSpec> spec);
+  void OnApplied(StreamId stream, const LeaseRef& lease,
+                 const absl::StatusOr<CheckpointOutcome>& outcome);
+  // Ends the lease durably, then offers the unit again.
+  void EndLease(UnitState& unit, const std::string& problem);
+  void OnEnded(int64_t unit_id, const absl::StatusOr<WorkEvents>& events);
+  // The lease is over and stored as such; the unit stays.
+  void DetachUnit(UnitState& unit);
+  void Revoke(UnitState& unit, const std::string& reason);
+  void MaybeCloseRule(int64_t rule_uid);
+  void PumpSegments(UnitState& unit);
+  void Schedule();
+  Session* PickSession(const UnitInfo& unit);
+  void ExpireSessions(Ticks now);
+  void CheckLeases(Ticks now);
+
+  const LeaseOptions options_;
+  const Clock& clock_;
+  LeaseStore& store_;
+  LeaseOutput& output_;
+
+  std::map<int64_t, Session> sessions_;                    // By number.
+  std::unordered_map<std::string, int64_t> by_copier_;     // Newest session.
+  std::unordered_map<StreamId, int64_t> by_stream_;
+  std::unordered_map<StreamId, bool> opening_;  // Hello under way.
+  std::unordered_map<int64_t, UnitState> units_;
+  std::set<int64_t> leased_;  // Units in kLeased.
+  std::set<int64_t> retry_end_;  // Units in kEnding whose step failed.
+  struct Closing {
+    bool under_way = false;
+  };
+  std::unordered_map<int64_t, Closing> closing_;
+  WorkQueue queue_;
+  Ticks last_tick_;
+  int64_t next_read_ = 1;
+  int grants_under_way_ = 0;
+  bool draining_ = false;
+  Counts counts_;
+};
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_CORE_LEASE_CORE_H_

@@ -1,0 +1,72 @@
+#ifndef CRR_SERVER_CORE_LIMITS_H_
+#define CRR_SERVER_CORE_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+// Every bound of the control plane, with its reason.
+namespace crr::limits {
+
+// Seed 1: "a maximum of five prefixes".
+inline constexpr size_t kPrefixesMax = 5;
+// OSS: each at most 1,023 characters; a key has at most 1,024 bytes.
+inline constexpr size_t kPrefixBytesMax = 1023;
+inline constexpr size_t kKeyBytesMax = 1024;
+inline constexpr size_t kVersionIdBytesMax = 512;
+inline constexpr size_t kEtagBytesMax = 256;
+// Room for an account name of any provider, small enough for an index.
+inline constexpr size_t kOwnerBytesMax = 128;
+inline constexpr size_t kKmsKeyBytesMax = 256;
+// As Kubernetes labels, which users know.
+inline constexpr size_t kLabelsMax = 32;
+inline constexpr size_t kLabelKeyBytesMax = 63;
+inline constexpr size_t kLabelValueBytesMax = 255;
+// A rule that takes more leases than a fleet has is a typing error.
+inline constexpr int64_t kRuleLeasesMax = 1000;
+inline constexpr int64_t kRuleBytesPerSecondMax = 1'000'000'000'000;
+// Leases that share `max_bytes_per_second` when `max_leases` is not set.
+inline constexpr int64_t kDefaultLeasesOfLimitedRule = 4;
+// PATH_MAX is 4,096; a root this long leaves room for blob names below it.
+inline constexpr size_t kStoreRootBytesMax = 1024;
+
+inline constexpr int kPageSizeDefault = 100;
+inline constexpr int kPageSizeMax = 1000;
+inline constexpr size_t kFilterBytesMax = 1024;
+
+// How long a repeat of a request gets the first answer.
+inline constexpr absl::Duration kRequestMemory = absl::Hours(24);
+
+// A batch: large enough to share one commit well, small enough that its
+// transaction stays in the milliseconds.
+inline constexpr size_t kBatchChangesMax = 1000;
+inline constexpr size_t kBatchBytesMax = 1 << 20;
+// Design §4: a segment is read, sent and held in memory as a whole.
+inline constexpr int64_t kSegmentBytesMax = 256 << 10;
+// A rule's log: about a million changes; beyond it publishers are told to wait.
+inline constexpr int64_t kRuleLogBytesMax = 256 << 20;
+
+// Design §5: about 10,000 objects a range: a minute's work of one lease.
+inline constexpr int64_t kRangeObjects = 10'000;
+// Ranges in one INVENTORY checkpoint.
+inline constexpr int kRangesPerCheckpointMax = 1000;
+
+inline constexpr int64_t kSlotsMax = 1024;
+inline constexpr int64_t kLeaseCreditMax = 1024;
+inline constexpr int64_t kSegmentCreditBytesMin = 1 << 20;
+// More would only sit in a copier's memory.
+inline constexpr int64_t kSegmentCreditBytesMax = 64 << 20;
+// Text that copiers report, as people read it.
+inline constexpr size_t kReportBytesMax = 1024;
+
+// Messages that wait for one slow stream, before it is ended.
+inline constexpr size_t kStreamOutboxMax = 4096;
+inline constexpr int kMessageBytesMax = 4 << 20;
+
+// Segments and units deleted in one transaction while a rule is closed.
+inline constexpr int kPurgeStep = 500;
+
+}  // namespace crr::limits
+
+#endif  // CRR_SERVER_CORE_LIMITS_H_

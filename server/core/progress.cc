@@ -1,0 +1,102 @@
+#include "server/core/progress.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/bucket_table.h"
+#include "storage/publisher_table.h"
+#include "storage/unit_table.h"
+
+namespace crr {
+namespace {
+
+HistoricalProgress HistoricalOf(ReadTransaction& txn, const Rule& rule,
+                                const RuleCounters& counters, bool open,
+                                absl::Time now) {
+  HistoricalProgress progress{
+      .inventory_complete = counters.inventory_complete,
+      .total = counters.historical_total,
+      .done = counters.historical_done,
+      .skipped = counters.historical_skipped,
+      .failed = 0,
+      .bytes = counters.historical_bytes,
+      .fraction = 0,
+      .eta = std::nullopt};
+  for (const Condition& condition : rule_table::GetConditions(txn, rule.uid)) {
+    if (condition.type != "OBJECT_FAILING") continue;
+    const auto unit = unit_table::Get(txn, condition.unit_id);
+    if (unit && unit->kind == UnitKind::kBackfill) ++progress.failed;
+  }
+  if (counters.inventory_complete && !open) {
+    progress.fraction = 1;
+    return progress;
+  }
+  if (progress.total == 0) return progress;
+  // While a range is open its estimate may lie below what was visited.
+  progress.fraction =
+      std::min(0.999, static_cast<double>(progress.done) /
+                          static_cast<double>(progress.total));
+  if (progress.done > 0 && counters.inventory_complete) {
+    const absl::Duration spent = now - rule.active_time;
+    progress.eta = std::max(
+        absl::ZeroDuration(),
+        spent * ((1 - progress.fraction) / std::max(progress.fraction, 1e-9)));
+  }
+  return progress;
+}
+
+// T of design §4; the reason when it cannot be known.
+std::pair<std::optional<absl::Time>, std::string> LastSyncTime(
+    ReadTransaction& txn, const Rule& rule, bool historical_open,
+    const LogSummary& log, const Watermarks& watermarks) {
+  if (rule.state != RuleState::kActive) return {std::nullopt, "NOT_ACTIVE"};
+  if (historical_open) return {std::nullopt, "HISTORICAL_OPEN"};
+  const auto source = bucket_table::Get(txn, rule.source);
+  if (!source) return {std::nullopt, "NO_PUBLISHER"};
+  const std::vector<std::string> publishers =
+      publisher_table::Covering(txn, source->id, source->region);
+  if (publishers.empty()) return {std::nullopt, "NO_PUBLISHER"};
+  absl::Time t = absl::InfiniteFuture();
+  for (const std::string& publisher : publishers) {
+    const auto said = watermarks.find(publisher);
+    if (said == watermarks.end()) return {std::nullopt, "PUBLISHER_DETACHED"};
+    if (said->second == absl::InfinitePast()) {
+      return {std::nullopt, "NO_COMPLETE_THROUGH"};
+    }
+    t = std::min(t, said->second);
+  }
+  if (log.oldest_event) t = std::min(t, *log.oldest_event);
+  return {t, ""};
+}
+
+}  // namespace
+
+RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
+                        const Watermarks& watermarks, absl::Time now) {
+  RuleProgress progress;
+  const RuleCounters counters = rule_table::GetCounters(txn, rule.uid);
+  const bool historical_open =
+      rule.historical && (!counters.inventory_complete ||
+                          unit_table::HasHistoricalWork(txn, rule.uid));
+  if (rule.historical) {
+    progress.historical =
+        HistoricalOf(txn, rule, counters, historical_open, now);
+  }
+  LiveProgress& live = progress.live;
+  const auto unit =
+      unit_table::FindSingle(txn, rule.uid, UnitKind::kChanges, 0);
+  live.cursor = unit ? unit->cursor.sequence : 0;
+  const LogSummary log = segment_table::Summarize(txn, rule.uid, live.cursor);
+  live.pending = log.pending;
+  auto oldest = segment_table::Read(txn, rule.uid, 0, live.cursor, 1);
+  if (!oldest.empty()) live.oldest_segment = std::move(oldest.front());
+  std::tie(live.last_sync_time, live.unknown_reason) =
+      LastSyncTime(txn, rule, historical_open, log, watermarks);
+  live.counters = counters;
+  live.filtered = rule_table::GetFiltered(txn, rule.uid);
+  progress.conditions = ConditionsOf(txn, rule);
+  progress.rule = rule;
+  return progress;
+}
+
+}  // namespace crr

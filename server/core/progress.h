@@ -1,0 +1,59 @@
+#ifndef CRR_SERVER_CORE_PROGRESS_H_
+#define CRR_SERVER_CORE_PROGRESS_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/core/conditions.h"
+#include "storage/rule_table.h"
+#include "storage/segment_table.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+// What publishers say of completeness: "everything written before this time
+// has been published". Known only since they attached to this process.
+using Watermarks = std::map<std::string, absl::Time>;  // By publisher.
+
+struct HistoricalProgress {
+  bool inventory_complete = false;
+  int64_t total = 0;
+  int64_t done = 0;
+  int64_t skipped = 0;
+  int64_t failed = 0;  // Ranges whose holder reports a failing object.
+  int64_t bytes = 0;
+  double fraction = 0;
+  std::optional<absl::Duration> eta;
+};
+
+struct LiveProgress {
+  std::optional<absl::Time> last_sync_time;
+  std::string unknown_reason;  // When that is absent.
+  int64_t pending = 0;
+  // The oldest segment and the cursor in it: the oldest pending key is in it.
+  std::optional<Segment> oldest_segment;
+  int64_t cursor = 0;
+  RuleCounters counters;
+  std::map<std::string, int64_t> filtered;
+};
+
+struct RuleProgress {
+  Rule rule;
+  std::optional<HistoricalProgress> historical;
+  LiveProgress live;
+  std::vector<ShownCondition> conditions;
+};
+
+// How far a rule has come. `watermarks` must have been taken before the
+// transaction began: then every change that they vouch for is in the log that
+// it sees, or settled (I7).
+RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
+                        const Watermarks& watermarks, absl::Time now);
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_CORE_PROGRESS_H_

@@ -1,0 +1,214 @@
+#include "storage/database.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "storage/migrator.h"
+
+namespace crr {
+namespace {
+
+// Bodies in one commit: enough to share an fsync widely, few enough that no
+// caller waits long for its neighbours.
+constexpr size_t kGroupMax = 512;
+
+// The log is written back once it is this long; 16 MiB is 4,000 pages.
+constexpr int64_t kWalBytesMax = 16 << 20;
+constexpr int kCommitsBetweenLooks = 64;
+
+[[noreturn]] void Stop(absl::string_view doing, const absl::Status& status) {
+  LogFatal("storage_failed", {{"doing", doing},
+                              {"error", status.ToString()},
+                              {"remedy", "restart; see disk and file system"}});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
+  std::unique_ptr<Database> database(new Database(std::move(options)));
+  const std::string& path = database->options_.path;
+  const std::string lock_path = path + ".lock";
+  database->lock_fd_ =
+      open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (database->lock_fd_ < 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot open ", lock_path, ": errno ", errno));
+  }
+  if (flock(database->lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is in use by another process"));
+  }
+  CRR_ASSIGN_OR_RETURN(database->writer_, sqlite::Connection::Open(path, {}));
+  CRR_RETURN_IF_ERROR(database->writer_->ExecuteScript(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+      "PRAGMA cache_size = -65536;"));
+  CRR_ASSIGN_OR_RETURN(const sqlite::Rows check,
+                       database->writer_->Query("PRAGMA quick_check"));
+  if (check.size() != 1 || check[0].Text(0) != "ok") {
+    return absl::DataLossError(absl::StrCat(path, " is damaged"));
+  }
+  CRR_RETURN_IF_ERROR(Migrate(*database->writer_));
+
+  // Group numbers must not repeat those that rows of an earlier run carry.
+  database->next_group_ =
+      static_cast<int64_t>(std::random_device()()) << 30;
+  for (int i = 0; i < database->options_.readers; ++i) {
+    CRR_ASSIGN_OR_RETURN(auto reader, sqlite::Connection::Open(
+                                          path, {.read_only = true}));
+    database->readers_.push_back(std::move(reader));
+  }
+  database->threads_.emplace_back([raw = database.get()] { raw->WriterLoop(); });
+  for (const auto& reader : database->readers_) {
+    database->threads_.emplace_back(
+        [raw = database.get(), &reader] { raw->ReaderLoop(*reader); });
+  }
+  return database;
+}
+
+Database::~Database() {
+  {
+    MutexLock lock(mu_);
+    closing_ = true;
+  }
+  jobs_changed_.NotifyAll();
+  reads_changed_.NotifyAll();
+  for (std::thread& thread : threads_) thread.join();
+  readers_.clear();
+  // The last to leave writes the log back: a plain file remains.
+  if (writer_ != nullptr) writer_->Checkpoint(true).IgnoreError();
+  writer_.reset();
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
+
+void Database::Submit(Job job) {
+  {
+    MutexLock lock(mu_);
+    CRR_CHECK(!closing_);
+    if (jobs_.size() < options_.queue_max) {
+      jobs_.push_back(std::move(job));
+      jobs_changed_.NotifyOne();
+      return;
+    }
+  }
+  job.done(absl::UnavailableError("too many writes are waiting"));
+}
+
+void Database::SubmitRead(ReadJob job) {
+  MutexLock lock(mu_);
+  CRR_CHECK(!closing_);
+  reads_.push_back(std::move(job));
+  reads_changed_.NotifyOne();
+}
+
+void Database::WriterLoop() {
+  while (true) {
+    std::vector<Job> group;
+    {
+      MutexLock lock(mu_);
+      while (jobs_.empty() && !closing_) jobs_changed_.Wait(mu_);
+      if (jobs_.empty()) return;
+      const size_t count = std::min(jobs_.size(), kGroupMax);
+      group.assign(std::make_move_iterator(jobs_.begin()),
+                   std::make_move_iterator(jobs_.begin() +
+                                           static_cast<ptrdiff_t>(count)));
+      jobs_.erase(jobs_.begin(), jobs_.begin() + static_cast<ptrdiff_t>(count));
+    }
+    RunGroup(group);
+    MaybeCheckpoint();
+  }
+}
+
+void Database::ReaderLoop(sqlite::Connection& connection) {
+  while (true) {
+    ReadJob job;
+    {
+      MutexLock lock(mu_);
+      while (reads_.empty() && !closing_) reads_changed_.Wait(mu_);
+      if (reads_.empty()) return;
+      job = std::move(reads_.front());
+      reads_.pop_front();
+    }
+    job(connection);
+  }
+}
+
+void Database::RunGroup(std::vector<Job>& jobs) {
+  std::vector<absl::Status> outcomes;
+  if (TryGroup(jobs, outcomes)) {
+    for (size_t i = 0; i < jobs.size(); ++i) jobs[i].done(outcomes[i]);
+    return;
+  }
+  // SQLite rolled the whole transaction back, the neighbours of the body that
+  // failed included: nothing of what they answered counts. One by one, each
+  // stands or falls by itself.
+  for (Job& job : jobs) {
+    std::vector<Job> alone;
+    alone.push_back(std::move(job));
+    const bool kept = TryGroup(alone, outcomes);
+    alone[0].done(kept ? outcomes[0]
+                       : absl::ResourceExhaustedError("the disk is full"));
+  }
+}
+
+bool Database::TryGroup(std::vector<Job>& jobs,
+                        std::vector<absl::Status>& outcomes) {
+  outcomes.assign(jobs.size(), absl::OkStatus());
+  absl::Status status = writer_->ExecuteScript("BEGIN IMMEDIATE");
+  if (absl::IsResourceExhausted(status)) return false;
+  if (!status.ok()) Stop("begin", status);
+  const int64_t group = next_group_++;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i].cancelled && jobs[i].cancelled()) {
+      outcomes[i] = absl::CancelledError("the caller is gone");
+      continue;
+    }
+    status = writer_->ExecuteScript("SAVEPOINT body");
+    if (!status.ok()) Stop("savepoint", status);
+    Transaction txn(*writer_, group);
+    outcomes[i] = jobs[i].run(txn);
+    if (!txn.status().ok()) outcomes[i] = txn.status();
+    if (absl::IsDataLoss(txn.status())) Stop("statement", txn.status());
+    if (!writer_->InTransaction()) return false;
+    if (!outcomes[i].ok()) {
+      status = writer_->ExecuteScript("ROLLBACK TO body");
+      if (!status.ok()) Stop("rollback", status);
+    }
+    status = writer_->ExecuteScript("RELEASE body");
+    if (!status.ok()) Stop("release", status);
+  }
+  status = writer_->ExecuteScript("COMMIT");
+  if (status.ok()) return true;
+  // A full disk leaves the transaction open or rolled back, never committed.
+  // Whatever else went wrong, the outcome is unknown.
+  if (!absl::IsResourceExhausted(status)) Stop("commit", status);
+  if (writer_->InTransaction()) {
+    status = writer_->ExecuteScript("ROLLBACK");
+    if (!status.ok()) Stop("rollback", status);
+  }
+  return false;
+}
+
+void Database::MaybeCheckpoint() {
+  if (++commits_since_look_ < kCommitsBetweenLooks) return;
+  commits_since_look_ = 0;
+  struct stat wal {};
+  if (stat((options_.path + "-wal").c_str(), &wal) != 0 ||
+      wal.st_size < kWalBytesMax) {
+    return;
+  }
+  // Full disk: the log stays as it is and is tried again later.
+  const auto left = writer_->Checkpoint(/*truncate=*/false);
+  if (absl::IsDataLoss(left.status())) Stop("checkpoint", left.status());
+  if (left.ok() && *left == 0) writer_->Checkpoint(true).IgnoreError();
+}
+
+}  // namespace crr

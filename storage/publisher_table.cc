@@ -1,0 +1,48 @@
+#include "storage/publisher_table.h"
+
+namespace crr::publisher_table {
+
+using sqlite::Int;
+using sqlite::Row;
+using sqlite::Text;
+
+std::optional<Publisher> Get(ReadTransaction& txn, absl::string_view id) {
+  const auto row = txn.QueryOne(
+      "SELECT publisher, scope_kind, scope, epoch, last_number "
+      "FROM publishers WHERE publisher = $1",
+      {Text(id)});
+  if (!row) return std::nullopt;
+  return Publisher{
+      .id = row->Text(0),
+      .scope = {static_cast<PublisherScope::Kind>(row->Int(1)), row->Text(2)},
+      .epoch = row->Int(3),
+      .last_number = row->Int(4)};
+}
+
+void Put(Transaction& txn, const Publisher& publisher, absl::Time now) {
+  txn.Execute(
+      "INSERT INTO publishers (publisher, scope_kind, scope, epoch, "
+      "last_number, create_time_us) VALUES ($1, $2, $3, $4, $5, $6) "
+      "ON CONFLICT (publisher) DO UPDATE SET scope_kind = excluded.scope_kind, "
+      "scope = excluded.scope, epoch = excluded.epoch, "
+      "last_number = excluded.last_number",
+      {Text(publisher.id), Int(static_cast<int64_t>(publisher.scope.kind)),
+       Text(publisher.scope.id), Int(publisher.epoch),
+       Int(publisher.last_number), Int(absl::ToUnixMicros(now))});
+}
+
+std::vector<std::string> Covering(ReadTransaction& txn,
+                                  absl::string_view bucket,
+                                  absl::string_view region) {
+  std::vector<std::string> ids;
+  for (const Row& row : txn.Query(
+           "SELECT publisher FROM publishers "
+           "WHERE (scope_kind = 2 AND scope = $1) "
+           "OR (scope_kind = 1 AND scope = $2) ORDER BY publisher",
+           {Text(bucket), Text(region)})) {
+    ids.push_back(row.Text(0));
+  }
+  return ids;
+}
+
+}  // namespace crr::publisher_table

@@ -1,0 +1,43 @@
+#ifndef CRR_STORAGE_PUBLISHER_TABLE_H_
+#define CRR_STORAGE_PUBLISHER_TABLE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+// What a publisher speaks for.
+struct PublisherScope {
+  enum class Kind { kRegion = 1, kBucket = 2 };
+  Kind kind = Kind::kRegion;
+  std::string id;
+  friend bool operator==(const PublisherScope&,
+                         const PublisherScope&) = default;
+};
+
+struct Publisher {
+  std::string id;
+  PublisherScope scope;
+  int64_t epoch = 0;
+  int64_t last_number = 0;  // Highest batch taken in this epoch.
+};
+
+namespace publisher_table {
+
+std::optional<Publisher> Get(ReadTransaction& txn, absl::string_view id);
+void Put(Transaction& txn, const Publisher& publisher, absl::Time now);
+// Publishers that speak for a bucket, by itself or by its region.
+std::vector<std::string> Covering(ReadTransaction& txn,
+                                  absl::string_view bucket,
+                                  absl::string_view region);
+
+}  // namespace publisher_table
+}  // namespace crr
+
+#endif  // CRR_STORAGE_PUBLISHER_TABLE_H_

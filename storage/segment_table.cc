@@ -1,0 +1,117 @@
+#include "storage/segment_table.h"
+
+namespace crr::segment_table {
+
+using sqlite::Bytes;
+using sqlite::Int;
+using sqlite::Row;
+
+void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
+            const Segment& changes, int64_t bytes_max) {
+  const auto size = static_cast<int64_t>(changes.changes.size());
+  const int64_t joined = txn.Execute(
+      "UPDATE change_segments SET last_sequence = $5, "
+      "oldest_event_us = min(oldest_event_us, $6), "
+      "bytes = bytes + $7, "
+      "changes = CAST(changes || $8 AS BLOB) "
+      "WHERE rule_uid = $1 AND partition = $2 AND last_sequence = $4 - 1 "
+      "AND commit_group = $3 AND bytes + $7 <= $9",
+      {Int(rule_uid), Int(partition), Int(txn.group()),
+       Int(changes.first_sequence), Int(changes.last_sequence),
+       Int(absl::ToUnixMicros(changes.oldest_event)), Int(size),
+       Bytes(changes.changes), Int(bytes_max)});
+  if (joined == 1) return;
+  txn.Execute(
+      "INSERT INTO change_segments (rule_uid, partition, first_sequence, "
+      "last_sequence, oldest_event_us, commit_group, bytes, changes) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+      {Int(rule_uid), Int(partition), Int(changes.first_sequence),
+       Int(changes.last_sequence),
+       Int(absl::ToUnixMicros(changes.oldest_event)), Int(txn.group()),
+       Int(size), Bytes(changes.changes)});
+}
+
+std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
+                          int64_t partition, int64_t after,
+                          int64_t bytes_max) {
+  // Segments are small against `bytes_max`, but never trusted to be: one query
+  // a segment keeps memory bounded.
+  std::vector<Segment> segments;
+  int64_t bytes = 0;
+  while (bytes < bytes_max) {
+    const auto row = txn.QueryOne(
+        "SELECT first_sequence, last_sequence, oldest_event_us, changes "
+        "FROM change_segments WHERE rule_uid = $1 AND partition = $2 "
+        "AND last_sequence > $3 ORDER BY last_sequence LIMIT 1",
+        {Int(rule_uid), Int(partition), Int(after)});
+    if (!row) break;
+    segments.push_back({.first_sequence = row->Int(0),
+                        .last_sequence = row->Int(1),
+                        .oldest_event = absl::FromUnixMicros(row->Int(2)),
+                        .changes = row->Bytes(3)});
+    after = row->Int(1);
+    bytes += static_cast<int64_t>(row->Bytes(3).size());
+  }
+  return segments;
+}
+
+int64_t DeleteThrough(Transaction& txn, int64_t rule_uid, int64_t partition,
+                      int64_t cursor) {
+  int64_t bytes = 0;
+  for (const Row& row : txn.Query(
+           "DELETE FROM change_segments WHERE rule_uid = $1 "
+           "AND partition = $2 AND last_sequence <= $3 RETURNING bytes",
+           {Int(rule_uid), Int(partition), Int(cursor)})) {
+    bytes += row.Int(0);
+  }
+  return bytes;
+}
+
+PurgeResult Purge(Transaction& txn, int64_t rule_uid, int64_t cursor,
+                  int limit) {
+  const sqlite::Rows rows = txn.Query(
+      "DELETE FROM change_segments WHERE segment_id IN ("
+      "SELECT segment_id FROM change_segments WHERE rule_uid = $1 LIMIT $3) "
+      "RETURNING max(0, last_sequence - max(first_sequence - 1, $2))",
+      {Int(rule_uid), Int(cursor), Int(limit)});
+  PurgeResult result{.changes = 0,
+                     .log_empty = static_cast<int64_t>(rows.size()) < limit};
+  for (const Row& row : rows) result.changes += row.Int(0);
+  return result;
+}
+
+std::optional<int64_t> LastSequence(ReadTransaction& txn, int64_t rule_uid,
+                                    int64_t partition) {
+  const auto row = txn.QueryOne(
+      "SELECT last_sequence FROM change_segments WHERE rule_uid = $1 "
+      "AND partition = $2 ORDER BY last_sequence DESC LIMIT 1",
+      {Int(rule_uid), Int(partition)});
+  if (!row) return std::nullopt;
+  return row->Int(0);
+}
+
+std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
+                                     int64_t partition) {
+  const auto row = txn.QueryOne(
+      "SELECT first_sequence FROM change_segments WHERE rule_uid = $1 "
+      "AND partition = $2 ORDER BY last_sequence LIMIT 1",
+      {Int(rule_uid), Int(partition)});
+  if (!row) return std::nullopt;
+  return row->Int(0);
+}
+
+LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor) {
+  const auto row = txn.QueryOne(
+      "SELECT count(*), "
+      "coalesce(sum(last_sequence - max(first_sequence - 1, $2)), 0), "
+      "coalesce(min(oldest_event_us), 0) "
+      "FROM change_segments WHERE rule_uid = $1 AND last_sequence > $2",
+      {Int(rule_uid), Int(cursor)});
+  LogSummary summary;
+  if (!row || row->Int(0) == 0) return summary;
+  summary.pending = row->Int(1);
+  summary.oldest_event = absl::FromUnixMicros(row->Int(2));
+  return summary;
+}
+
+}  // namespace crr::segment_table

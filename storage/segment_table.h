@@ -1,0 +1,61 @@
+#ifndef CRR_STORAGE_SEGMENT_TABLE_H_
+#define CRR_STORAGE_SEGMENT_TABLE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+// Logged changes first_sequence .. last_sequence of one partition.
+struct Segment {
+  int64_t first_sequence = 0;
+  int64_t last_sequence = 0;
+  absl::Time oldest_event;
+  std::string changes;  // Opaque here: passed on without being decoded.
+};
+
+// What stands in a log above a cursor.
+struct LogSummary {
+  int64_t pending = 0;  // Changes, counted from the segments.
+  std::optional<absl::Time> oldest_event;
+};
+
+namespace segment_table {
+
+// Adds changes to the log. They join the last segment when that is of this
+// commit and stays within `bytes_max`.
+void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
+            const Segment& changes, int64_t bytes_max);
+// Segments that end above `after`, in order; stops once they have
+// `bytes_max` bytes together, but returns at least one.
+std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
+                          int64_t partition, int64_t after, int64_t bytes_max);
+// Deletes the segments that end at or below `cursor`; returns their bytes.
+int64_t DeleteThrough(Transaction& txn, int64_t rule_uid, int64_t partition,
+                      int64_t cursor);
+struct PurgeResult {
+  int64_t changes = 0;  // That were deleted and stood above the cursor.
+  bool log_empty = false;
+};
+// Deletes up to `limit` segments of the rule.
+PurgeResult Purge(Transaction& txn, int64_t rule_uid, int64_t cursor,
+                  int limit);
+// Last sequence number in the partition's log; nullopt when it is empty.
+std::optional<int64_t> LastSequence(ReadTransaction& txn, int64_t rule_uid,
+                                    int64_t partition);
+std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
+                                     int64_t partition);
+// Of the whole rule. `cursor`: what is settled already, within the first
+// segment at most.
+LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor);
+
+}  // namespace segment_table
+}  // namespace crr
+
+#endif  // CRR_STORAGE_SEGMENT_TABLE_H_

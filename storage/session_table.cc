@@ -1,0 +1,55 @@
+#include "storage/session_table.h"
+
+namespace crr::session_table {
+
+using sqlite::Int;
+using sqlite::Row;
+using sqlite::Text;
+
+namespace {
+
+SessionRecord FromRow(const Row& row) {
+  return {.number = row.Int(0), .copier = row.Text(1), .region = row.Text(2)};
+}
+
+}  // namespace
+
+void Insert(Transaction& txn, const SessionRecord& session, absl::Time now) {
+  txn.Execute(
+      "INSERT INTO sessions (session_number, copier, region, start_time_us) "
+      "VALUES ($1, $2, $3, $4)",
+      {Int(session.number), Text(session.copier), Text(session.region),
+       Int(absl::ToUnixMicros(now))});
+}
+
+std::optional<SessionRecord> Newest(ReadTransaction& txn,
+                                    absl::string_view copier) {
+  const auto row = txn.QueryOne(
+      "SELECT session_number, copier, region FROM sessions WHERE copier = $1 "
+      "ORDER BY session_number DESC LIMIT 1",
+      {Text(copier)});
+  if (!row) return std::nullopt;
+  return FromRow(*row);
+}
+
+std::vector<SessionRecord> All(ReadTransaction& txn) {
+  std::vector<SessionRecord> sessions;
+  for (const Row& row : txn.Query(
+           "SELECT session_number, copier, region FROM sessions "
+           "ORDER BY session_number")) {
+    sessions.push_back(FromRow(row));
+  }
+  return sessions;
+}
+
+void DeleteUnused(Transaction& txn, absl::string_view copier,
+                  absl::Time before) {
+  txn.Execute(
+      "DELETE FROM sessions WHERE session_number NOT IN "
+      "(SELECT session_number FROM leases) AND (start_time_us < $2 OR "
+      "(copier = $1 AND session_number < "
+      "(SELECT max(session_number) FROM sessions WHERE copier = $1)))",
+      {Text(copier), Int(absl::ToUnixMicros(before))});
+}
+
+}  // namespace crr::session_table

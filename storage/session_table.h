@@ -1,0 +1,36 @@
+#ifndef CRR_STORAGE_SESSION_TABLE_H_
+#define CRR_STORAGE_SESSION_TABLE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+struct SessionRecord {
+  int64_t number = 0;
+  std::string copier;
+  std::string region;
+};
+
+namespace session_table {
+
+void Insert(Transaction& txn, const SessionRecord& session, absl::Time now);
+// The newest session of a copier.
+std::optional<SessionRecord> Newest(ReadTransaction& txn,
+                                    absl::string_view copier);
+std::vector<SessionRecord> All(ReadTransaction& txn);
+// Forgets the sessions of a copier that hold nothing and are not its newest,
+// and whatever holds nothing and began before `before`.
+void DeleteUnused(Transaction& txn, absl::string_view copier,
+                  absl::Time before);
+
+}  // namespace session_table
+}  // namespace crr
+
+#endif  // CRR_STORAGE_SESSION_TABLE_H_

@@ -1,0 +1,71 @@
+#ifndef CRR_STORAGE_UNIT_TABLE_H_
+#define CRR_STORAGE_UNIT_TABLE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+enum class UnitKind { kProbe = 1, kInventory = 2, kBackfill = 3, kChanges = 4 };
+
+// How far a unit has come: the sequence for CHANGES, the key for the others.
+struct Cursor {
+  int64_t sequence = 0;
+  std::string key;
+  friend bool operator==(const Cursor&, const Cursor&) = default;
+};
+
+// A piece of work that one lease covers.
+struct Unit {
+  int64_t id = 0;  // Never reused.
+  int64_t rule_uid = 0;
+  UnitKind kind = UnitKind::kProbe;
+  int64_t partition = 0;
+  Cursor cursor;
+  std::string range_start;
+  std::string range_end;
+  int64_t listed = 0;    // Objects that INVENTORY listed in the range.
+  int64_t visited = 0;   // Objects that BACKFILL met so far.
+  int64_t token = 0;     // Of the last grant.
+  int64_t attempts = 0;  // Grants since the last progress.
+};
+
+struct LeaseRecord {
+  int64_t unit_id = 0;
+  int64_t session_number = 0;
+  int64_t token = 0;
+};
+
+namespace unit_table {
+
+void Insert(Transaction& txn, const Unit& unit);
+std::optional<Unit> Get(ReadTransaction& txn, int64_t unit_id);
+// Also ends its lease.
+void Delete(Transaction& txn, int64_t unit_id);
+std::vector<Unit> All(ReadTransaction& txn);
+std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid);
+std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,
+                               UnitKind kind, int64_t partition);
+// Whether INVENTORY or BACKFILL units of the rule stand.
+bool HasHistoricalWork(ReadTransaction& txn, int64_t rule_uid);
+// Moves the cursor and takes the attempts back to 0.
+void Progress(Transaction& txn, int64_t unit_id, const Cursor& cursor,
+              int64_t visited);
+
+// Gives the unit to a session under a new token; attempts rise by one.
+void Grant(Transaction& txn, const LeaseRecord& lease, absl::Time now);
+std::optional<LeaseRecord> GetLease(ReadTransaction& txn, int64_t unit_id);
+void EndLease(Transaction& txn, int64_t unit_id);
+std::vector<LeaseRecord> AllLeases(ReadTransaction& txn);
+bool RuleHasLease(ReadTransaction& txn, int64_t rule_uid);
+
+}  // namespace unit_table
+}  // namespace crr
+
+#endif  // CRR_STORAGE_UNIT_TABLE_H_
