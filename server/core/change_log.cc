@@ -48,9 +48,17 @@ std::string FilterReason(const Rule& rule, const PublishedChange& change) {
   return "";
 }
 
+bool InScope(Transaction& txn, const PublisherScope& scope,
+             const std::string& bucket) {
+  if (scope.kind == PublisherScope::Kind::kBucket) return scope.id == bucket;
+  const auto found = bucket_table::Get(txn, bucket);
+  return found && found->region == scope.id;
+}
+
 // What one rule gets of a batch.
 struct Share {
   std::optional<Rule> rule;  // None: nobody wants the bucket's changes.
+  std::string refusal;       // Why, then.
   std::vector<const PublishedChange*> accepted;
   std::map<std::string, int64_t> filtered;
 };
@@ -62,12 +70,16 @@ std::map<std::string, Share> Distribute(Transaction& txn, const Batch& batch) {
     Share& share = found->second;
     if (is_new) {
       share.rule = rule_table::GetBySource(txn, change.bucket);
-      if (share.rule && share.rule->state == RuleState::kClosing) {
-        share.rule.reset();
+      if (!share.rule || share.rule->state == RuleState::kClosing) {
+        share.refusal = "NO_RULE";
+      } else if (!InScope(txn, batch.scope, change.bucket)) {
+        // Its `complete_through` says nothing of this bucket.
+        share.refusal = "OUT_OF_SCOPE";
       }
+      if (!share.refusal.empty()) share.rule.reset();
     }
     const std::string reason =
-        share.rule ? FilterReason(*share.rule, change) : "NO_RULE";
+        share.rule ? FilterReason(*share.rule, change) : share.refusal;
     if (reason.empty()) {
       share.accepted.push_back(&change);
     } else {

@@ -38,6 +38,8 @@ struct PublishedChange {
 struct Batch {
   // Absent for an unnamed publisher, whose repeats are not recognised.
   std::optional<std::string> publisher;
+  // What the stream speaks for; changes of other buckets are filtered.
+  PublisherScope scope;
   int64_t epoch = 0;
   int64_t number = 0;
   std::vector<PublishedChange> changes;

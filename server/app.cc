@@ -1,0 +1,141 @@
+#include "server/app.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "server/core/registry.h"
+#include "server/lease_loop.h"
+#include "server/publisher_hub.h"
+#include "server/rpc/bucket_service.h"
+#include "server/rpc/change_service.h"
+#include "server/rpc/copier_service.h"
+#include "server/rpc/keep_warm.h"
+#include "server/rpc/region_service.h"
+#include "server/rpc/replication_service.h"
+#include "storage/database.h"
+
+namespace crr {
+namespace {
+
+// Calls under way get this long once the server stops.
+constexpr std::chrono::seconds kDrainTime{10};
+
+bool IsLoopback(absl::string_view listen) {
+  const absl::string_view host = listen.substr(0, listen.rfind(':'));
+  return absl::StartsWith(host, "127.") || host == "localhost" ||
+         host == "[::1]" || absl::StartsWith(listen, "unix:");
+}
+
+// Reasons: reliability.md §3, table of settings.
+void Configure(grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(limits::kMessageBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // Below the clients' 20 s, or they would be sent away for pinging.
+  builder.AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
+  // A peer that connects and stays silent.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  // Two servers on one port must not share it unnoticed.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
+                                                const Clock& clock) {
+  CRR_RETURN_IF_ERROR(options.lease.Validate());
+  if (!options.allow_plaintext && !IsLoopback(options.listen)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.listen, " is not a loopback address: this version speaks "
+                        "plaintext only; allow it with --allow_plaintext"));
+  }
+  std::unique_ptr<App> app(new App());
+  CRR_ASSIGN_OR_RETURN(app->database_,
+                       Database::Open({.path = options.database_path}));
+  CRR_RETURN_IF_ERROR(app->database_
+                          ->WriteAndWait<std::monostate>(
+                              [now = clock.WallNow()](Transaction& txn)
+                                  -> absl::StatusOr<std::monostate> {
+                                SeedRegistry(txn, now);
+                                return std::monostate{};
+                              })
+                          .status());
+  app->publishers_ = std::make_unique<PublisherHub>();
+  app->sessions_ = std::make_unique<SessionStreams>(options.lease);
+  app->loop_ =
+      std::make_unique<LeaseLoop>(options.lease, clock, *app->database_,
+                                  *app->publishers_, *app->sessions_);
+  CRR_RETURN_IF_ERROR(app->loop_->Start());
+  Database& database = *app->database_;
+  LeaseLoop& loop = *app->loop_;
+  app->region_service_ =
+      std::make_unique<RegionService>(database, loop, clock);
+  app->bucket_service_ =
+      std::make_unique<BucketService>(database, loop, clock);
+  app->replication_service_ = std::make_unique<ReplicationService>(
+      database, loop, *app->publishers_, clock);
+  app->change_service_ = std::make_unique<ChangeService>(
+      database, loop, *app->publishers_, clock, options.rule_log_bytes_max);
+  app->copier_service_ =
+      std::make_unique<CopierService>(*app->sessions_, loop);
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  Configure(builder);
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(),
+                           &port);
+  builder.RegisterService(app->region_service_.get());
+  builder.RegisterService(app->bucket_service_.get());
+  builder.RegisterService(app->replication_service_.get());
+  builder.RegisterService(app->change_service_.get());
+  builder.RegisterService(app->copier_service_.get());
+  app->server_ = builder.BuildAndStart();
+  if (app->server_ == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options.listen));
+  }
+  app->server_->GetHealthCheckService()->SetServingStatus(true);
+  for (const char* service :
+       {"crr.v1.RegionService", "crr.v1.BucketService",
+        "crr.v1.ReplicationService", "crr.v1.ChangeService",
+        "crr.v1.CopierService"}) {
+    app->server_->GetHealthCheckService()->SetServingStatus(service, true);
+  }
+  app->keep_warm_ = std::make_unique<KeepWarm>(*app->server_);
+  app->address_ = absl::StrCat(
+      options.listen.substr(0, options.listen.rfind(':')), ":", port);
+  return app;
+}
+
+void App::Drain() {
+  if (drained_) return;
+  drained_ = true;
+  if (server_ != nullptr) {
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    loop_->Drain();
+    change_service_->Drain();
+    keep_warm_.reset();
+    server_->Shutdown(std::chrono::system_clock::now() + kDrainTime);
+    server_->Wait();
+  }
+  // The loop hears no more answers, then the database runs what waits, and only
+  // then does the loop, which those answers name, go.
+  if (loop_ != nullptr) loop_->Stop();
+  database_.reset();
+}
+
+App::~App() { Drain(); }
+
+}  // namespace crr

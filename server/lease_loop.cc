@@ -1,0 +1,121 @@
+#include "server/lease_loop.h"
+
+#include <latch>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "storage/rule_table.h"
+#include "storage/session_table.h"
+#include "storage/unit_table.h"
+
+namespace crr {
+
+LeaseLoop::LeaseLoop(LeaseOptions options, const Clock& clock,
+                     Database& database, PublisherHub& publishers,
+                     LeaseOutput& output)
+    : clock_(clock),
+      database_(database),
+      store_(database, publishers, clock,
+             [this](std::function<void()> answer) {
+               Post([answer = std::move(answer)](LeaseCore&) { answer(); });
+             }),
+      core_(options, clock, store_, output) {}
+
+LeaseLoop::~LeaseLoop() { Stop(); }
+
+void LeaseLoop::Stop() {
+  {
+    MutexLock lock(mu_);
+    stopping_ = true;
+  }
+  changed_.NotifyAll();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status LeaseLoop::Start() {
+  using Restored = LeaseCore::Restored;
+  CRR_ASSIGN_OR_RETURN(
+      const Restored restored,
+      database_.ReadAndWait<Restored>(
+          [](ReadTransaction& txn) -> absl::StatusOr<Restored> {
+            Restored found;
+            for (const Unit& unit : unit_table::All(txn)) {
+              found.units.push_back(DescribeUnit(txn, unit));
+            }
+            found.leases = unit_table::AllLeases(txn);
+            for (const SessionRecord& session : session_table::All(txn)) {
+              found.sessions.emplace(session.number, session.copier);
+            }
+            found.closing = rule_table::UidsInState(txn, RuleState::kClosing,
+                                                    std::nullopt);
+            return found;
+          }));
+  Post([restored](LeaseCore& core) { core.Restore(restored); });
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+void LeaseLoop::Post(std::function<void(LeaseCore&)> call) {
+  MutexLock lock(mu_);
+  if (stopping_) return;
+  calls_.push_back(std::move(call));
+  changed_.NotifyOne();
+}
+
+void LeaseLoop::PostHeartbeat(StreamId stream, int64_t number) {
+  MutexLock lock(mu_);
+  if (stopping_) return;
+  urgent_.push_back([stream, number](LeaseCore& core) {
+    core.OnHeartbeat(stream, number);
+  });
+  changed_.NotifyOne();
+}
+
+void LeaseLoop::PostWork(WorkEvents events) {
+  if (events.added.empty() && events.removed.empty() && events.grown.empty() &&
+      events.closing.empty()) {
+    return;
+  }
+  Post([events = std::move(events)](LeaseCore& core) { core.OnWork(events); });
+}
+
+void LeaseLoop::Drain() {
+  std::latch drained(1);
+  Post([&drained](LeaseCore& core) {
+    core.Drain();
+    drained.count_down();
+  });
+  drained.wait();
+}
+
+void LeaseLoop::Run() {
+  const absl::Duration interval = core_.tick_interval();
+  Ticks next_tick = clock_.Now() + interval;
+  while (true) {
+    std::function<void(LeaseCore&)> call;
+    {
+      MutexLock lock(mu_);
+      while (!stopping_ && urgent_.empty() && calls_.empty() &&
+             clock_.Now() < next_tick) {
+        changed_.WaitFor(mu_, next_tick - clock_.Now());
+      }
+      if (stopping_) return;
+      std::deque<std::function<void(LeaseCore&)>>& queue =
+          urgent_.empty() ? calls_ : urgent_;
+      // Time counts only once every heartbeat that arrived has been heard.
+      const bool tick_is_due = clock_.Now() >= next_tick;
+      if (!queue.empty() && (&queue == &urgent_ || !tick_is_due)) {
+        call = std::move(queue.front());
+        queue.pop_front();
+      }
+    }
+    if (call) {
+      call(core_);
+    } else {
+      core_.Tick();
+      next_tick = clock_.Now() + interval;
+    }
+  }
+}
+
+}  // namespace crr

@@ -1,0 +1,62 @@
+#ifndef CRR_SERVER_LEASE_LOOP_H_
+#define CRR_SERVER_LEASE_LOOP_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "server/core/lease_core.h"
+#include "server/durable_leases.h"
+#include "server/publisher_hub.h"
+#include "storage/database.h"
+
+namespace crr {
+
+// The thread that drives LeaseCore: calls and answers are queued to it, and
+// time comes between them. Heartbeats are taken before everything else, so that
+// they never wait behind work that a commit has released. Thread-safe.
+class LeaseLoop {
+ public:
+  LeaseLoop(LeaseOptions options, const Clock& clock, Database& database,
+            PublisherHub& publishers, LeaseOutput& output);
+  // Requires: stopped, or never started; and the database is closed.
+  ~LeaseLoop();
+
+  // Loads what the database holds and starts the thread. Call once.
+  absl::Status Start();
+
+  // Queues a call of the core.
+  void Post(std::function<void(LeaseCore&)> call);
+  void PostHeartbeat(StreamId stream, int64_t number);
+  // What a committed transaction changed; to be called from its `done`, so that
+  // the core hears of commits in their order.
+  void PostWork(WorkEvents events);
+
+  // No new grants; streams are told to move. Returns when that is queued out.
+  void Drain();
+  // Ends the thread and drops what is queued, then and later: answers may still
+  // come until the database is closed.
+  void Stop();
+
+ private:
+  void Run();
+
+  const Clock& clock_;
+  Database& database_;
+  DurableLeases store_;
+  LeaseCore core_;  // Only on thread_, once that runs.
+  Mutex mu_;
+  CondVar changed_;
+  std::deque<std::function<void(LeaseCore&)>> urgent_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::function<void(LeaseCore&)>> calls_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;
+};
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_LEASE_LOOP_H_

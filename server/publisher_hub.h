@@ -1,0 +1,48 @@
+#ifndef CRR_SERVER_PUBLISHER_HUB_H_
+#define CRR_SERVER_PUBLISHER_HUB_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "server/core/progress.h"
+
+namespace crr {
+
+// The named publishers that have attached to this process, and up to where each
+// says that it has published everything. Not stored: after a restart nothing is
+// known until they come back and say it again. Thread-safe.
+class PublisherHub {
+ public:
+  // A stream of `publisher` is open; `take_over` is called, outside of any
+  // lock, when another one replaces it. Returns the number to detach with.
+  int64_t Attach(const std::string& publisher, std::function<void()> take_over);
+  // Nothing happens when another stream took over meanwhile.
+  void Detach(const std::string& publisher, int64_t attachment);
+  // Every batch that came before this word must be committed.
+  void CompleteThrough(const std::string& publisher, int64_t attachment,
+                       absl::Time time);
+
+  // InfinitePast for a publisher that has said nothing. One that detached
+  // keeps its last word: it stays true, and time stands still for it.
+  Watermarks watermarks() const;
+  std::set<std::string> attached() const;
+
+ private:
+  struct Entry {
+    int64_t attachment = 0;  // 0: detached.
+    std::function<void()> take_over;
+    absl::Time complete_through = absl::InfinitePast();
+  };
+  mutable Mutex mu_;
+  int64_t next_ ABSL_GUARDED_BY(mu_) = 1;
+  std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_PUBLISHER_HUB_H_

@@ -1,0 +1,157 @@
+#include "server/rpc/change_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/core/change_log.h"
+#include "server/core/refusal.h"
+#include "server/rpc/change_converters.h"
+#include "server/rpc/converters.h"
+#include "server/rpc/stream.h"
+
+namespace crr {
+
+// One publisher's stream. The next message is read only when the one before has
+// been committed and answered: so a publisher is slowed down to the pace of the
+// log, and `complete_through` comes after every batch before it.
+class ChangeService::PublishStream final
+    : public Stream<v1::PublishChangesRequest, v1::PublishChangesResponse> {
+ public:
+  explicit PublishStream(ChangeService& service) : service_(service) {}
+
+ private:
+  using Request = v1::PublishChangesRequest;
+
+  void OnStart() override {
+    number_ = service_.streams_.Add(
+        [weak = weak_from_this()](const absl::Status& status) {
+          if (const auto stream = weak.lock()) stream->Close(status);
+        });
+  }
+
+  void OnMessage(const Request& request) override {
+    switch (request.message_case()) {
+      case Request::kHello:
+        return OnHello(request.hello());
+      case Request::kBatch:
+        return OnBatch(request.batch());
+      case Request::kCompleteThrough:
+        return OnCompleteThrough(request.complete_through());
+      case Request::kFinish:
+        return Close(absl::OkStatus());
+      case Request::MESSAGE_NOT_SET:
+        return Malformed("a message is one of hello, batch, complete_through, "
+                         "finish");
+    }
+  }
+
+  void OnEnd() override {
+    service_.streams_.Remove(number_);
+    if (attachment_ != 0) {
+      service_.publishers_.Detach(publisher_.id, attachment_);
+    }
+  }
+
+  void Malformed(const std::string& why) {
+    Close(Refuse({.reason = "MALFORMED_MESSAGE", .description = why}));
+  }
+
+  std::shared_ptr<PublishStream> Self() {
+    return std::static_pointer_cast<PublishStream>(shared_from_this());
+  }
+
+  void OnHello(const Request::Hello& hello) {
+    if (greeted_) return Malformed("hello comes once, first");
+    std::vector<Violation> found;
+    publisher_ = FromProto(hello, found);
+    if (!found.empty()) return Close(RefuseAll(std::move(found)));
+    service_.database_.Write<int64_t>(
+        {},
+        [publisher = publisher_, now = service_.clock_.WallNow()](
+            Transaction& txn) { return AttachPublisher(txn, publisher, now); },
+        [self = Self()](const absl::StatusOr<int64_t>& last_number) {
+          if (!last_number.ok()) return self->Close(last_number.status());
+          self->Welcome(*last_number);
+        });
+  }
+
+  void Welcome(int64_t last_number) {
+    greeted_ = true;
+    if (!publisher_.id.empty()) {
+      attachment_ = service_.publishers_.Attach(
+          publisher_.id, [weak = weak_from_this()] {
+            const auto stream = weak.lock();
+            if (stream == nullptr) return;
+            stream->Close(Refuse(
+                {.reason = "SESSION_SUPERSEDED",
+                 .description =
+                     "another stream of this publisher took over"}));
+          });
+    }
+    v1::PublishChangesResponse response;
+    response.mutable_welcome()->set_last_number(last_number);
+    Send(std::move(response), /*urgent=*/false);
+    NextRead();
+  }
+
+  void OnBatch(const Request::Batch& message) {
+    if (!greeted_) return Malformed("hello comes first");
+    std::vector<Violation> found;
+    const absl::Time now = service_.clock_.WallNow();
+    Batch batch{.publisher = std::nullopt,
+                .scope = publisher_.scope,
+                .epoch = publisher_.epoch,
+                .number = message.number(),
+                .changes = FromProto(message, now, found)};
+    if (!found.empty()) return Close(RefuseAll(std::move(found)));
+    if (!publisher_.id.empty()) batch.publisher = publisher_.id;
+    service_.database_.Write<BatchOutcome>(
+        {},
+        [batch = std::move(batch), max = service_.rule_log_bytes_max_,
+         now](Transaction& txn) { return AppendBatch(txn, batch, max, now); },
+        [self = Self(), number = message.number(), &loop = service_.loop_](
+            absl::StatusOr<BatchOutcome> outcome) {
+          if (!outcome.ok()) return self->Close(outcome.status());
+          loop.PostWork(std::move(outcome->events));
+          v1::PublishChangesResponse response;
+          auto& ack = *response.mutable_ack();
+          ack.set_number(number);
+          ack.set_accepted(outcome->accepted);
+          ack.mutable_filtered()->insert(outcome->filtered.begin(),
+                                         outcome->filtered.end());
+          self->Send(std::move(response), /*urgent=*/false);
+          self->NextRead();
+        });
+  }
+
+  void OnCompleteThrough(const Request::CompleteThrough& message) {
+    if (!greeted_) return Malformed("hello comes first");
+    if (!message.has_time()) {
+      return Close(Refuse({.reason = "REQUIRED_FIELD_MISSING",
+                           .field = "complete_through.time",
+                           .description = "the time is required"}));
+    }
+    if (attachment_ != 0) {
+      service_.publishers_.CompleteThrough(publisher_.id, attachment_,
+                                           FromProto(message.time()));
+    }
+    NextRead();
+  }
+
+  ChangeService& service_;
+  // Set on the way from one message to the next, never by two threads at once:
+  // the next read begins after.
+  int64_t number_ = 0;
+  bool greeted_ = false;
+  Publisher publisher_;
+  int64_t attachment_ = 0;
+};
+
+grpc::ServerBidiReactor<v1::PublishChangesRequest, v1::PublishChangesResponse>*
+ChangeService::PublishChanges(grpc::CallbackServerContext*) {
+  return PublishStream::Make<PublishStream>(*this);
+}
+
+}  // namespace crr

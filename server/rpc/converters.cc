@@ -1,0 +1,377 @@
+#include "server/rpc/converters.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <random>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/hash.h"
+#include "base/utf8.h"
+#include "crr/v1/change.pb.h"
+#include "proto/cc/resource_name.h"
+#include "server/core/limits.h"
+#include "server/core/names.h"
+
+namespace crr {
+namespace {
+
+// An etag of what the caller sees, without what changes by itself.
+template <typename Message>
+std::string EtagOf(Message message) {
+  message.clear_create_time();
+  message.clear_update_time();
+  return absl::StrCat(
+      absl::Hex(Hash64(CanonicalBytes(message)), absl::kZeroPad16));
+}
+
+void AddCondition(const ShownCondition& condition,
+                  v1::Rule::Condition& message) {
+  message.set_type(condition.type);
+  message.set_message(condition.message);
+  message.set_remedy(condition.remedy);
+  *message.mutable_since() = ToProto(condition.since);
+}
+
+Violation Missing(absl::string_view field) {
+  return {.reason = "REQUIRED_FIELD_MISSING",
+          .field = std::string(field),
+          .description = absl::StrCat(field, " is required")};
+}
+
+Violation BadName(absl::string_view field, const absl::Status& why) {
+  return {.reason = "INVALID_NAME",
+          .field = std::string(field),
+          .description = std::string(why.message())};
+}
+
+std::optional<std::string> BucketIdFrom(absl::string_view name,
+                                        absl::string_view field,
+                                        std::vector<Violation>& found) {
+  if (name.empty()) {
+    found.push_back(Missing(field));
+    return std::nullopt;
+  }
+  auto id = ParseBucketName(name);
+  if (!id.ok()) {
+    found.push_back(BadName(field, id.status()));
+    return std::nullopt;
+  }
+  return *std::move(id);
+}
+
+// A field that repeats what the request says elsewhere must agree.
+void CheckEcho(absl::string_view given, absl::string_view expected,
+               absl::string_view field, std::vector<Violation>& found) {
+  if (given.empty() || given == expected) return;
+  found.push_back({.reason = "INVALID_NAME",
+                   .field = std::string(field),
+                   .description = absl::StrCat(
+                       field, " says something else than the request does")});
+}
+
+// Key of the oldest change that is not settled.
+std::string OldestPendingKey(const LiveProgress& live) {
+  if (!live.oldest_segment) return "";
+  v1::ChangeBatch batch;
+  if (!batch.ParseFromString(live.oldest_segment->changes)) return "";
+  const int64_t index = std::max<int64_t>(
+      0, live.cursor + 1 - live.oldest_segment->first_sequence);
+  return index < batch.changes_size()
+             ? batch.changes(static_cast<int>(index)).key()
+             : "";
+}
+
+}  // namespace
+
+std::string CanonicalBytes(const google::protobuf::Message& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
+
+bool IsUuid(absl::string_view id) {
+  if (id.size() != 36) return false;
+  for (size_t i = 0; i < id.size(); ++i) {
+    const bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (is_dash ? id[i] != '-'
+                : !absl::ascii_isxdigit(static_cast<unsigned char>(id[i]))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string RandomId(absl::string_view prefix) {
+  std::random_device random;
+  const uint64_t number = static_cast<uint64_t>(random()) << 32 | random();
+  return absl::StrCat(prefix, absl::Hex(number, absl::kZeroPad16));
+}
+
+google::protobuf::Timestamp ToProto(absl::Time time) {
+  google::protobuf::Timestamp message;
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  message.set_seconds(seconds);
+  message.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  return message;
+}
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration message;
+  const int64_t seconds = absl::ToInt64Seconds(duration);
+  message.set_seconds(seconds);
+  message.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(duration - absl::Seconds(seconds))));
+  return message;
+}
+
+absl::Time FromProto(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) +
+         absl::Nanoseconds(time.nanos());
+}
+
+v1::Bucket::Versioning ToProto(Versioning versioning) {
+  switch (versioning) {
+    case Versioning::kUnversioned: return v1::Bucket::UNVERSIONED;
+    case Versioning::kEnabled: return v1::Bucket::ENABLED;
+    case Versioning::kSuspended: return v1::Bucket::SUSPENDED;
+  }
+  return v1::Bucket::VERSIONING_UNSPECIFIED;
+}
+
+Versioning FromProto(v1::Bucket::Versioning versioning) {
+  switch (versioning) {
+    case v1::Bucket::ENABLED: return Versioning::kEnabled;
+    case v1::Bucket::SUSPENDED: return Versioning::kSuspended;
+    default: return Versioning::kUnversioned;
+  }
+}
+
+v1::Region ToProto(const Region& region) {
+  v1::Region message;
+  message.set_name(NameOfRegion(region.id));
+  message.set_area(region.area == Area::kMainlandChina
+                       ? v1::Region::MAINLAND_CHINA
+                       : v1::Region::OUTSIDE_MAINLAND_CHINA);
+  message.set_display_name(region.display_name);
+  if (region.store_root) {
+    message.mutable_store()->mutable_local()->set_root(*region.store_root);
+  }
+  message.set_credentials(region.credentials);
+  *message.mutable_create_time() = ToProto(region.create_time);
+  *message.mutable_update_time() = ToProto(region.update_time);
+  message.set_etag(EtagOf(message));
+  return message;
+}
+
+v1::Bucket ToProto(const Bucket& bucket) {
+  v1::Bucket message;
+  message.set_name(NameOfBucket(bucket.id));
+  message.set_region(NameOfRegion(bucket.region));
+  message.set_versioning(ToProto(bucket.versioning));
+  message.set_transfer_acceleration(bucket.acceleration);
+  message.set_owner(bucket.owner);
+  *message.mutable_create_time() = ToProto(bucket.create_time);
+  *message.mutable_update_time() = ToProto(bucket.update_time);
+  message.set_etag(EtagOf(message));
+  return message;
+}
+
+v1::Rule ToProto(const RuleView& view) {
+  const Rule& rule = view.rule;
+  v1::Rule message;
+  message.set_name(NameOfRule(rule));
+  message.set_source_bucket(NameOfBucket(rule.source));
+  message.set_destination_bucket(NameOfBucket(rule.destination));
+  message.mutable_prefixes()->Assign(rule.prefixes.begin(),
+                                     rule.prefixes.end());
+  message.set_operations(static_cast<v1::Rule::Operations>(rule.operations));
+  message.set_replicate_historical(rule.historical);
+  message.set_transfer(static_cast<v1::Rule::Transfer>(rule.transfer));
+  if (rule.kms_replicate) {
+    message.mutable_sse_kms()->set_replicate(true);
+    message.mutable_sse_kms()->set_replica_kms_key(rule.kms_key);
+  }
+  if (rule.max_leases != 0 || rule.max_bytes_per_second != 0) {
+    message.mutable_limits()->set_max_leases(
+        static_cast<int32_t>(rule.max_leases));
+    message.mutable_limits()->set_max_bytes_per_second(
+        rule.max_bytes_per_second);
+  }
+  message.mutable_labels()->insert(rule.labels.begin(), rule.labels.end());
+  message.set_state(static_cast<v1::Rule::State>(rule.state));
+  *message.mutable_create_time() = ToProto(rule.create_time);
+  *message.mutable_update_time() = ToProto(rule.update_time);
+  message.set_etag(EtagOf(message));  // Before the conditions: they come and go.
+  for (const ShownCondition& condition : view.conditions) {
+    AddCondition(condition, *message.add_conditions());
+  }
+  return message;
+}
+
+v1::RuleProgress ToProto(const RuleProgress& progress, absl::Time now) {
+  v1::RuleProgress message;
+  message.set_name(NameOfRule(progress.rule));
+  message.set_state(static_cast<v1::Rule::State>(progress.rule.state));
+  if (progress.historical) {
+    const HistoricalProgress& from = *progress.historical;
+    auto& to = *message.mutable_historical();
+    to.set_inventory_complete(from.inventory_complete);
+    to.set_total_objects(from.total);
+    to.set_done_objects(from.done);
+    to.set_skipped(from.skipped);
+    to.set_failed(from.failed);
+    to.set_bytes(from.bytes);
+    to.set_fraction(from.fraction);
+    if (from.eta) *to.mutable_eta() = ToProto(*from.eta);
+  }
+  const LiveProgress& from = progress.live;
+  auto& to = *message.mutable_live();
+  if (from.last_sync_time) {
+    *to.mutable_last_sync_time() = ToProto(*from.last_sync_time);
+    *to.mutable_lag() =
+        ToProto(std::max(absl::ZeroDuration(), now - *from.last_sync_time));
+  } else {
+    to.set_last_sync_unknown_reason(from.unknown_reason);
+  }
+  to.set_published(from.counters.published);
+  to.set_pending(from.pending);
+  to.set_oldest_pending_key(OldestPendingKey(from));
+  to.set_applied(from.counters.applied);
+  to.set_collapsed(from.counters.collapsed);
+  to.mutable_filtered()->insert(from.filtered.begin(), from.filtered.end());
+  to.set_resync(from.counters.resync);
+  to.set_failed(from.counters.failed);
+  for (const ShownCondition& condition : progress.conditions) {
+    AddCondition(condition, *message.add_conditions());
+  }
+  return message;
+}
+
+NewRule FromProto(const v1::CreateRuleRequest& request,
+                  std::vector<Violation>& found) {
+  const v1::Rule& message = request.rule();
+  NewRule rule;
+  rule.source = BucketIdFrom(request.parent(), "parent", found);
+  if (!request.has_rule()) found.push_back(Missing("rule"));
+  rule.destination = BucketIdFrom(message.destination_bucket(),
+                                  "rule.destination_bucket", found);
+  rule.id = request.rule_id().empty() ? RandomId("r-") : request.rule_id();
+  if (!IsId(rule.id)) {
+    found.push_back({.reason = "INVALID_RULE_ID",
+                     .field = "rule_id",
+                     .description = "not a rule id"});
+  }
+  if (rule.source) {
+    CheckEcho(message.source_bucket(), request.parent(), "rule.source_bucket",
+              found);
+    if (!request.rule_id().empty()) {
+      CheckEcho(message.name(), RuleName(*rule.source, rule.id), "rule.name",
+                found);
+    }
+  }
+  rule.prefixes.assign(message.prefixes().begin(), message.prefixes().end());
+  if (message.operations() == v1::Rule::ADD_DELETE_CHANGE ||
+      message.operations() == v1::Rule::ADD_CHANGE) {
+    rule.operations = static_cast<Operations>(message.operations());
+  }
+  if (message.has_replicate_historical()) {
+    rule.historical = message.replicate_historical();
+  }
+  switch (message.transfer()) {
+    case v1::Rule::TRANSFER_UNSPECIFIED:
+      break;
+    case v1::Rule::STANDARD:
+    case v1::Rule::ACCELERATED:
+      rule.transfer = static_cast<Transfer>(message.transfer());
+      break;
+    default:
+      found.push_back({.reason = "REQUIRED_FIELD_MISSING",
+                       .field = "rule.transfer",
+                       .description = "the value is not a known one"});
+  }
+  rule.kms_replicate = message.sse_kms().replicate();
+  rule.kms_key = message.sse_kms().replica_kms_key();
+  rule.max_leases = message.limits().max_leases();
+  rule.max_bytes_per_second = message.limits().max_bytes_per_second();
+  rule.labels.insert(message.labels().begin(), message.labels().end());
+  return rule;
+}
+
+Bucket FromProto(const v1::CreateBucketRequest& request, absl::Time now,
+                 std::vector<Violation>& found) {
+  const v1::Bucket& message = request.bucket();
+  Bucket bucket{.acceleration = message.transfer_acceleration(),
+                .create_time = now,
+                .update_time = now};
+  if (request.bucket_id().empty()) {
+    found.push_back(Missing("bucket_id"));
+  } else if (!IsBucketId(request.bucket_id())) {
+    found.push_back({.reason = "INVALID_BUCKET_NAME",
+                     .field = "bucket_id",
+                     .description = "not a bucket name"});
+  } else {
+    bucket.id = request.bucket_id();
+    CheckEcho(message.name(), BucketName(bucket.id), "bucket.name", found);
+  }
+  if (!request.has_bucket()) found.push_back(Missing("bucket"));
+  if (message.region().empty()) {
+    found.push_back(Missing("bucket.region"));
+  } else if (auto region = ParseRegionName(message.region()); region.ok()) {
+    bucket.region = *std::move(region);
+  } else {
+    found.push_back(BadName("bucket.region", region.status()));
+  }
+  if (message.owner().empty()) {
+    found.push_back(Missing("bucket.owner"));
+  } else if (message.owner().size() > limits::kOwnerBytesMax ||
+             !IsTextWithoutNul(message.owner())) {
+    found.push_back({.reason = "INVALID_NAME",
+                     .field = "bucket.owner",
+                     .description =
+                         absl::StrCat("an owner has 1 to ",
+                                      limits::kOwnerBytesMax, " bytes")});
+  }
+  bucket.owner = message.owner();
+  if (!v1::Bucket::Versioning_IsValid(message.versioning())) {
+    found.push_back({.reason = "REQUIRED_FIELD_MISSING",
+                     .field = "bucket.versioning",
+                     .description = "the value is not a known one"});
+  }
+  bucket.versioning = FromProto(message.versioning());
+  return bucket;
+}
+
+std::string LocalRootFrom(const v1::Store& store, const std::string& field,
+                          std::vector<Violation>& found) {
+  const std::string& root = store.local().root();
+  if (!store.has_local() || root.empty()) {
+    found.push_back(Missing(absl::StrCat(field, ".local.root")));
+    return "";
+  }
+  bool good = root.front() == '/' && root.size() > 1 &&
+              root.size() <= limits::kStoreRootBytesMax &&
+              IsTextWithoutNul(root);
+  for (absl::string_view part : absl::StrSplit(root, '/')) {
+    good = good && part != "." && part != "..";
+  }
+  if (good) return root;
+  found.push_back(
+      {.reason = "INVALID_NAME",
+       .field = absl::StrCat(field, ".local.root"),
+       .description = absl::StrCat(
+           "a root is an absolute path without `.` and `..`, of at most ",
+           limits::kStoreRootBytesMax, " bytes")});
+  return "";
+}
+
+}  // namespace crr

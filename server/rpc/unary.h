@@ -1,0 +1,130 @@
+#ifndef CRR_SERVER_RPC_UNARY_H_
+#define CRR_SERVER_RPC_UNARY_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/hash.h"
+#include "server/core/limits.h"
+#include "server/core/refusal.h"
+#include "server/core/work_events.h"
+#include "server/lease_loop.h"
+#include "server/rpc/converters.h"
+#include "server/rpc/status_convert.h"
+#include "storage/database.h"
+#include "storage/request_table.h"
+
+namespace crr {
+
+// The three shapes of a unary call. Each returns at once; a database thread
+// finishes the call. A call whose caller is gone before its body begins is
+// dropped unrun; after that it commits.
+
+// Answers with violations that were found before any state was read.
+inline grpc::ServerUnaryReactor* FinishWith(
+    grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+// `body` reads; its value becomes the answer.
+template <typename Response>
+grpc::ServerUnaryReactor* FinishRead(
+    grpc::CallbackServerContext* context, Database& database,
+    Response* response,
+    std::function<absl::StatusOr<Response>(ReadTransaction&)> body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  database.Read<Response>(std::move(body),
+                          [=](absl::StatusOr<Response> answer) {
+                            if (answer.ok()) *response = *std::move(answer);
+                            reactor->Finish(ToGrpcStatus(answer.status()));
+                          });
+  return reactor;
+}
+
+// What a changing call answers, and what it changed.
+template <typename Response>
+struct Changed {
+  Response response;
+  WorkEvents events;
+};
+
+// `body` changes rows; LeaseLoop hears of its events after the commit.
+template <typename Response>
+grpc::ServerUnaryReactor* FinishWrite(
+    grpc::CallbackServerContext* context, Database& database, LeaseLoop& loop,
+    Response* response,
+    std::function<absl::StatusOr<Changed<Response>>(Transaction&)> body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  database.Write<Changed<Response>>(
+      {.cancelled = [context] { return context->IsCancelled(); }},
+      std::move(body),
+      [=, &loop](absl::StatusOr<Changed<Response>> answer) {
+        if (answer.ok()) {
+          loop.PostWork(std::move(answer->events));
+          *response = std::move(answer->response);
+        }
+        reactor->Finish(ToGrpcStatus(answer.status()));
+      });
+  return reactor;
+}
+
+// INVALID_REQUEST_ID unless it is empty or a UUID.
+inline void CheckRequestId(const std::string& request_id,
+                           std::vector<Violation>& found) {
+  if (request_id.empty() || IsUuid(request_id)) return;
+  found.push_back({.reason = "INVALID_REQUEST_ID",
+                   .field = "request_id",
+                   .description = "a request id is a UUID"});
+}
+
+// Wraps a body so that a repeat of `request` (which has a `request_id`) gets
+// the first answer again, stored in the first one's transaction. Without an id
+// the body runs as it is. Refusals are not remembered.
+template <typename Request, typename Response>
+std::function<absl::StatusOr<Changed<Response>>(Transaction&)> Idempotent(
+    const std::string& method, const Request& request, absl::Time now,
+    std::function<absl::StatusOr<Changed<Response>>(Transaction&)> body) {
+  if (request.request_id().empty()) return body;
+  Request canonical = request;
+  canonical.clear_request_id();
+  // Callers have no identity before there is mTLS: one name for all.
+  return [key = RequestKey{.caller = "",
+                           .method = method,
+                           .request_id = request.request_id()},
+          hash = static_cast<int64_t>(Hash64(CanonicalBytes(canonical))), now,
+          body = std::move(body)](
+             Transaction& txn) -> absl::StatusOr<Changed<Response>> {
+    Changed<Response> changed;
+    if (const auto stored = request_table::Get(txn, key, now)) {
+      if (stored->hash != hash) {
+        return Refuse({.reason = "REQUEST_ID_REUSED",
+                       .field = "request_id",
+                       .description =
+                           "this id was used for a request of other content"});
+      }
+      if (!changed.response.ParseFromString(stored->response)) {
+        return absl::InternalError("a stored answer cannot be read");
+      }
+      return changed;
+    }
+    auto fresh = body(txn);
+    if (!fresh.ok()) return fresh;
+    request_table::Put(txn, key,
+                       {.hash = hash,
+                        .response = fresh->response.SerializeAsString()},
+                       now, now + limits::kRequestMemory);
+    return fresh;
+  };
+}
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_RPC_UNARY_H_
