@@ -10,14 +10,6 @@
 #include "storage/session_table.h"
 
 namespace crr {
-namespace {
-
-// A session that holds nothing and is older than any reconnecting copier's
-// patience is forgotten.
-constexpr absl::Duration kSessionMemory = absl::Hours(24);
-
-}  // namespace
-
 void DurableLeases::StartSession(const std::string& copier,
                                  const std::string& region,
                                  std::optional<int64_t> known,
@@ -35,10 +27,21 @@ void DurableLeases::StartSession(const std::string& copier,
         const int64_t number = TakeSessionNumber(txn);
         session_table::Insert(
             txn, {.number = number, .copier = copier, .region = region}, now);
-        session_table::DeleteUnused(txn, copier, now - kSessionMemory);
+        session_table::DeleteSuperseded(txn, copier);
         return number;
       },
       Posted(std::move(answer)));
+}
+
+void DurableLeases::ForgetSession(int64_t session_number) {
+  database_.Write<std::monostate>(
+      {},
+      [session_number](Transaction& txn) -> absl::StatusOr<std::monostate> {
+        session_table::DeleteIdle(txn, session_number);
+        return std::monostate{};
+      },
+      // A row that stays costs a few bytes and goes at the next restart.
+      [](const absl::StatusOr<std::monostate>&) {});
 }
 
 void DurableLeases::Grant(int64_t unit_id, int64_t session_number,

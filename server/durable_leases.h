@@ -29,6 +29,7 @@ class DurableLeases final : public LeaseStore {
   void StartSession(const std::string& copier, const std::string& region,
                     std::optional<int64_t> known,
                     Answer<int64_t> answer) override;
+  void ForgetSession(int64_t session_number) override;
   void Grant(int64_t unit_id, int64_t session_number,
              Answer<LeaseSpec> answer) override;
   void Apply(Checkpoint checkpoint, Answer<CheckpointOutcome> answer) override;

@@ -42,14 +42,19 @@ std::vector<SessionRecord> All(ReadTransaction& txn) {
   return sessions;
 }
 
-void DeleteUnused(Transaction& txn, absl::string_view copier,
-                  absl::Time before) {
+void DeleteSuperseded(Transaction& txn, absl::string_view copier) {
   txn.Execute(
-      "DELETE FROM sessions WHERE session_number NOT IN "
-      "(SELECT session_number FROM leases) AND (start_time_us < $2 OR "
-      "(copier = $1 AND session_number < "
-      "(SELECT max(session_number) FROM sessions WHERE copier = $1)))",
-      {Text(copier), Int(absl::ToUnixMicros(before))});
+      "DELETE FROM sessions WHERE copier = $1 AND session_number < "
+      "(SELECT max(session_number) FROM sessions WHERE copier = $1) "
+      "AND session_number NOT IN (SELECT session_number FROM leases)",
+      {Text(copier)});
+}
+
+void DeleteIdle(Transaction& txn, int64_t number) {
+  txn.Execute(
+      "DELETE FROM sessions WHERE session_number = $1 "
+      "AND NOT EXISTS (SELECT 1 FROM leases WHERE session_number = $1)",
+      {Int(number)});
 }
 
 }  // namespace crr::session_table

@@ -25,10 +25,10 @@ void Insert(Transaction& txn, const SessionRecord& session, absl::Time now);
 std::optional<SessionRecord> Newest(ReadTransaction& txn,
                                     absl::string_view copier);
 std::vector<SessionRecord> All(ReadTransaction& txn);
-// Forgets the sessions of a copier that hold nothing and are not its newest,
-// and whatever holds nothing and began before `before`.
-void DeleteUnused(Transaction& txn, absl::string_view copier,
-                  absl::Time before);
+// Forgets the sessions of a copier that hold nothing and are not its newest.
+void DeleteSuperseded(Transaction& txn, absl::string_view copier);
+// Forgets a session, unless it holds a lease.
+void DeleteIdle(Transaction& txn, int64_t number);
 
 }  // namespace session_table
 }  // namespace crr

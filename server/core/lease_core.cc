@@ -19,6 +19,10 @@ constexpr absl::Duration kRetryBase = absl::Milliseconds(250);
 constexpr absl::Duration kRetryMax = absl::Seconds(30);
 constexpr absl::Duration kProbeRetryMax = absl::Seconds(2);
 
+// Lost leases that are named again and again to a copier that never gives them
+// back; no copier holds more at once.
+constexpr size_t kLostMax = 1024;
+
 // After a refusal that says nothing of the unit itself, such as a full disk.
 constexpr absl::Duration kStepRetry = absl::Seconds(1);
 
@@ -235,6 +239,7 @@ void LeaseCore::MaybeForget(int64_t session_number) {
   if (newest != by_copier_.end() && newest->second == session_number) {
     by_copier_.erase(newest);
   }
+  store_.ForgetSession(session_number);
   sessions_.erase(found);
 }
 
@@ -589,8 +594,12 @@ void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
                           absl::StatusOr<LeaseSpec> spec) {
   --grants_under_way_;
   const auto found = units_.find(unit_id);
-  // A unit that is being granted is removed by its own grant's refusal only.
-  CRR_CHECK(found != units_.end());
+  if (found == units_.end()) {
+    // Its last holder's late checkpoint, the token still being the newest,
+    // finished it before the grant was committed; the grant was refused.
+    Schedule();
+    return;
+  }
   UnitState& unit = found->second;
   const int64_t rule_uid = unit.info.rule_uid;
   if (!spec.ok()) {
@@ -661,6 +670,12 @@ void LeaseCore::Tick() {
   Schedule();
 }
 
+void LeaseCore::NoteLost(Session& session, const UnitState& unit) {
+  if (session.stream == 0) return;  // Told at its next hello.
+  if (session.lost.size() >= kLostMax) session.lost.erase(session.lost.begin());
+  session.lost.push_back({unit.info.unit_id, unit.token, 0});
+}
+
 void LeaseCore::ExpireSessions(Ticks now) {
   std::vector<int64_t> over;
   for (const auto& [number, session] : sessions_) {
@@ -672,7 +687,7 @@ void LeaseCore::ExpireSessions(Ticks now) {
     for (const int64_t unit_id : held) {
       UnitState& unit = units_.at(unit_id);
       if (unit.phase != UnitState::Phase::kLeased) continue;
-      session.lost.push_back({unit_id, unit.token, 0});
+      NoteLost(session, unit);
       ++counts_.expiries;
       EndLease(unit, "");
     }
@@ -686,9 +701,7 @@ void LeaseCore::CheckLeases(Ticks now) {
     UnitState& unit = units_.at(unit_id);
     if (unit.expiry && *unit.expiry <= now) {
       const auto session = sessions_.find(unit.session);
-      if (session != sessions_.end()) {
-        session->second.lost.push_back({unit_id, unit.token, 0});
-      }
+      if (session != sessions_.end()) NoteLost(session->second, unit);
       ++counts_.expiries;
       EndLease(unit, "");
       continue;

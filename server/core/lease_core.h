@@ -41,6 +41,8 @@ class LeaseStore {
                             const std::string& region,
                             std::optional<int64_t> known,
                             Answer<int64_t> answer) = 0;
+  // The session holds nothing and is over.
+  virtual void ForgetSession(int64_t session_number) = 0;
   virtual void Grant(int64_t unit_id, int64_t session_number,
                      Answer<LeaseSpec> answer) = 0;
   virtual void Apply(Checkpoint checkpoint,
@@ -185,6 +187,7 @@ class LeaseCore {
   void PumpSegments(UnitState& unit);
   void Schedule();
   Session* PickSession(const UnitInfo& unit);
+  void NoteLost(Session& session, const UnitState& unit);
   void ExpireSessions(Ticks now);
   void CheckLeases(Ticks now);
 
