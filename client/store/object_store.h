@@ -214,6 +214,10 @@ bool IsValidReplica(absl::string_view bucket, const ObjectInfo& object);
 // INVALID_ARGUMENT unless `key` is valid UTF-8 without NUL of 1 to 1,024 bytes.
 absl::Status CheckKey(absl::string_view key);
 
+// INVALID_ARGUMENT unless `name` has 3 to 63 of [a-z0-9-], alphanumeric at both
+// ends.
+absl::Status CheckBucketName(absl::string_view name);
+
 }  // namespace crr
 
 #endif  // CRR_CLIENT_STORE_OBJECT_STORE_H_

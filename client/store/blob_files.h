@@ -1,0 +1,84 @@
+#ifndef CRR_CLIENT_STORE_BLOB_FILES_H_
+#define CRR_CLIENT_STORE_BLOB_FILES_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/store/files.h"
+
+namespace crr {
+
+class NewBlob;
+
+// The bytes of objects that are too large for the index: one file for each, in
+// `blobs/`, under a random name that the index refers to.
+//
+// A blob that is being written has a name in `tmp/` too, from before its first
+// byte until the index's transaction has ended. So a process that was killed
+// leaves a name in `tmp/` for whatever it left, and a sweep need not look
+// through `blobs/`. Thread-safe.
+class BlobFiles {
+ public:
+  explicit BlobFiles(absl::string_view root);
+
+  // Makes the folders where they are missing.
+  absl::Status MakeFolders() const;
+
+  absl::StatusOr<NewBlob> Create() const;
+  // nullopt when the file is not there.
+  absl::StatusOr<std::optional<FileDescriptor>> Open(
+      const std::string& name) const;
+  absl::Status Remove(const std::string& name) const;
+
+  // What was being written when a process died. Ask only while no other
+  // process has the store open.
+  absl::StatusOr<std::vector<std::string>> Unfinished() const;
+  // Takes the name in `tmp/` away.
+  absl::Status Finish(const std::string& name) const;
+
+ private:
+  friend class NewBlob;
+  std::string FolderOf(const std::string& name) const;
+  std::string PathOf(const std::string& name) const;
+  std::string TemporaryPathOf(const std::string& name) const;
+
+  const std::string blobs_;
+  const std::string temporary_;
+};
+
+// A blob that is being written. Its files go with it unless it is kept.
+// `files` must outlive it. Thread-compatible.
+class NewBlob {
+ public:
+  ~NewBlob();
+  NewBlob(NewBlob&& other) noexcept;
+  NewBlob& operator=(NewBlob&&) = delete;
+
+  const std::string& name() const { return name_; }
+  absl::Status Append(absl::string_view bytes) {
+    return WriteAll(file_, bytes);
+  }
+  // Makes bytes and name durable: the index may refer to it after this.
+  absl::Status Publish();
+  // The index refers to it.
+  void Keep();
+  // Nobody knows whether the index refers to it: the next sweep finds out.
+  void LeaveToSweep() { files_ = nullptr; }
+
+ private:
+  friend class BlobFiles;
+  NewBlob(const BlobFiles& files, std::string name, FileDescriptor file)
+      : files_(&files), name_(std::move(name)), file_(std::move(file)) {}
+
+  const BlobFiles* files_;  // nullptr: nothing is left to clean up.
+  std::string name_;
+  FileDescriptor file_;
+};
+
+}  // namespace crr
+
+#endif  // CRR_CLIENT_STORE_BLOB_FILES_H_

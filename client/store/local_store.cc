@@ -1,0 +1,285 @@
+#include "client/store/local_store.h"
+
+#include <fcntl.h>
+
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "client/store/blob_files.h"
+#include "client/store/file_lock.h"
+#include "client/store/group_commit.h"
+#include "client/store/index_schema.h"
+#include "client/store/index_tables.h"
+#include "client/store/local_journal.h"
+#include "client/store/local_object.h"
+#include "client/store/local_writes.h"
+#include "client/store/reader_pool.h"
+#include "client/store/write_lock.h"
+#include "client/store/write_rules.h"
+
+namespace crr {
+namespace {
+
+constexpr size_t kProofChunkBytes = 1 << 20;
+
+std::string IndexPath(const std::string& root) { return root + "/index.db"; }
+std::string WriteLockPath(const std::string& root) {
+  return root + "/write.lock";
+}
+std::string OpenLockPath(const std::string& root) {
+  return root + "/open.lock";
+}
+std::string ChangedPath(const std::string& root) { return root + "/changed"; }
+
+// Makes everything but the index, whose presence says that the rest is there.
+absl::Status MakeSkeleton(const std::string& root, const BlobFiles& blobs) {
+  CRR_RETURN_IF_ERROR(blobs.MakeFolders());
+  CRR_RETURN_IF_ERROR(OpenFile(ChangedPath(root), O_WRONLY | O_CREAT).status());
+  return SyncFolder(root);
+}
+
+// Removes the files that dead processes left and that the index does not refer
+// to. Requires: the write lock, and no other process.
+absl::Status Sweep(sqlite::Connection& db, const BlobFiles& blobs) {
+  CRR_ASSIGN_OR_RETURN(const std::vector<std::string> unfinished,
+                       blobs.Unfinished());
+  for (const std::string& blob : unfinished) {
+    CRR_ASSIGN_OR_RETURN(const bool referred, IsBlobReferred(db, blob));
+    if (!referred) CRR_RETURN_IF_ERROR(blobs.Remove(blob));
+    CRR_RETURN_IF_ERROR(blobs.Finish(blob));
+  }
+  CRR_ASSIGN_OR_RETURN(const std::vector<std::string> garbage,
+                       ReadGarbage(db));
+  for (const std::string& blob : garbage) {
+    CRR_RETURN_IF_ERROR(blobs.Remove(blob));
+    CRR_RETURN_IF_ERROR(RemoveGarbage(db, blob));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+LocalStore::LocalStore(const std::string& root, const Clock& clock)
+    : root_(root),
+      clock_(clock),
+      blobs_(std::make_unique<BlobFiles>(root)),
+      readers_(std::make_unique<ReaderPool>(IndexPath(root))) {}
+
+LocalStore::~LocalStore() = default;
+
+absl::StatusOr<std::unique_ptr<LocalStore>> LocalStore::Open(
+    const std::string& root, const Options& options) {
+  const std::string index = IndexPath(root);
+  if (options.create) {
+    std::error_code error;
+    std::filesystem::create_directories(root, error);
+    if (error) return ErrnoStatus(error.value(), "make", root);
+  } else if (!FileExists(index)) {
+    return absl::UnavailableError(absl::StrCat("there is no store at ", root));
+  }
+  std::unique_ptr<LocalStore> store(new LocalStore(root, *options.clock));
+  CRR_ASSIGN_OR_RETURN(FileLock open_lock,
+                       FileLock::Open(OpenLockPath(root), options.create));
+  store->open_lock_ = std::make_unique<FileLock>(std::move(open_lock));
+  CRR_ASSIGN_OR_RETURN(const bool alone, store->open_lock_->TryLockExclusive());
+  // Waits for a process that sweeps.
+  if (!alone) CRR_RETURN_IF_ERROR(store->open_lock_->LockShared());
+
+  CRR_ASSIGN_OR_RETURN(WriteLock write_lock,
+                       WriteLock::Open(WriteLockPath(root), options.create));
+  std::unique_ptr<sqlite::Connection> db;
+  {
+    CRR_ASSIGN_OR_RETURN(const WriteLock::Hold hold, write_lock.Acquire());
+    const bool fresh = !FileExists(index);
+    if (fresh) CRR_RETURN_IF_ERROR(MakeSkeleton(root, *store->blobs_));
+    CRR_ASSIGN_OR_RETURN(
+        db, OpenIndex(index, options.create, options.clock->WallNow()));
+    if (fresh) CRR_RETURN_IF_ERROR(SyncFolder(root));
+    if (alone) CRR_RETURN_IF_ERROR(Sweep(*db, *store->blobs_));
+  }
+  // Another process may sweep between the two locks of this step: nothing of
+  // ours is there yet.
+  if (alone) CRR_RETURN_IF_ERROR(store->open_lock_->LockShared());
+  CRR_ASSIGN_OR_RETURN(
+      store->commits_,
+      GroupCommit::Make(index, ChangedPath(root), std::move(write_lock),
+                        std::move(db), *store->blobs_, *options.clock));
+  return store;
+}
+
+absl::StatusOr<BucketInfo> LocalStore::EnsureBucket(
+    absl::string_view name, BucketVersioning versioning) {
+  CRR_RETURN_IF_ERROR(CheckBucketName(name));
+  absl::StatusOr<BucketInfo> found = GetBucket(name);
+  if (!absl::IsNotFound(found.status())) return found;
+  BucketInfo ensured;
+  const GroupCommit::Result result = commits_->Run(
+      [&](IndexTransaction& txn) -> absl::StatusOr<WriteOutcome> {
+        CRR_RETURN_IF_ERROR(AddBucket(txn.db, {.name = std::string(name),
+                                               .identity = RandomName(),
+                                               .versioning = versioning}));
+        CRR_ASSIGN_OR_RETURN(BucketRow row, ReadBucket(txn.db, name));
+        ensured = std::move(row.info);
+        return WriteOutcome::kApplied;
+      },
+      /*replica=*/std::nullopt);
+  CRR_RETURN_IF_ERROR(result.outcome.status());
+  return ensured;
+}
+
+absl::StatusOr<std::vector<BucketInfo>> LocalStore::ListBuckets() {
+  CRR_ASSIGN_OR_RETURN(ReaderPool::Reader reader, readers_->Borrow());
+  return ReadBuckets(reader.db());
+}
+
+absl::StatusOr<std::unique_ptr<ChangeJournal>> LocalStore::OpenJournal() {
+  CRR_ASSIGN_OR_RETURN(
+      WriteLock lock, WriteLock::Open(WriteLockPath(root_), /*create=*/false));
+  return LocalJournal::Open(IndexPath(root_), ChangedPath(root_),
+                            std::move(lock), clock_);
+}
+
+Capabilities LocalStore::capabilities() const {
+  return {.fences_by_revision = true, .etag_is_content_hash = true};
+}
+
+absl::StatusOr<BucketInfo> LocalStore::GetBucket(absl::string_view bucket) {
+  CRR_ASSIGN_OR_RETURN(ReaderPool::Reader reader, readers_->Borrow());
+  CRR_ASSIGN_OR_RETURN(BucketRow row, ReadBucket(reader.db(), bucket));
+  return std::move(row.info);
+}
+
+absl::StatusOr<ListPage> LocalStore::List(absl::string_view bucket,
+                                          const ListRequest& request) {
+  CRR_RETURN_IF_ERROR(CheckListRequest(request));
+  CRR_ASSIGN_OR_RETURN(ReaderPool::Reader reader, readers_->Borrow());
+  CRR_ASSIGN_OR_RETURN(const BucketRow row, ReadBucket(reader.db(), bucket));
+  ListPage page;
+  CRR_ASSIGN_OR_RETURN(page.objects,
+                       ReadObjects(reader.db(), row.id, RangeOf(request),
+                                   request.limit + 1));
+  const auto limit = static_cast<size_t>(request.limit);
+  page.complete = page.objects.size() <= limit;
+  if (!page.complete) page.objects.pop_back();
+  return page;
+}
+
+absl::StatusOr<KeyState> LocalStore::Head(absl::string_view bucket,
+                                          absl::string_view key) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  CRR_ASSIGN_OR_RETURN(ReaderPool::Reader reader, readers_->Borrow());
+  CRR_ASSIGN_OR_RETURN(const BucketRow row, ReadBucket(reader.db(), bucket));
+  CRR_ASSIGN_OR_RETURN(std::optional<ObjectRow> found,
+                       ReadObject(reader.db(), row.id, key));
+  return found.has_value() ? std::move(found->state) : KeyState();
+}
+
+absl::StatusOr<std::unique_ptr<ObjectReader>> LocalStore::Read(
+    absl::string_view bucket, absl::string_view key) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  CRR_ASSIGN_OR_RETURN(ReaderPool::Reader reader, readers_->Borrow());
+  CRR_ASSIGN_OR_RETURN(const BucketRow row, ReadBucket(reader.db(), bucket));
+  int64_t missing_at = 0;
+  while (true) {
+    CRR_ASSIGN_OR_RETURN(std::optional<ObjectRow> found,
+                         ReadObject(reader.db(), row.id, key));
+    if (!found.has_value() || !found->state.object.has_value()) return nullptr;
+    const int64_t revision = found->state.revision;
+    if (found->inline_id.has_value()) {
+      CRR_ASSIGN_OR_RETURN(std::optional<std::string> bytes,
+                           ReadInlineBytes(reader.db(), *found->inline_id));
+      if (bytes.has_value()) {
+        return std::make_unique<LocalReader>(std::move(found->state),
+                                             *std::move(bytes));
+      }
+    } else {
+      CRR_ASSIGN_OR_RETURN(std::optional<FileDescriptor> file,
+                           blobs_->Open(*found->blob));
+      if (file.has_value()) {
+        return std::make_unique<LocalReader>(std::move(found->state),
+                                             *std::move(file));
+      }
+    }
+    // The object was replaced or deleted since its row was read: look again.
+    // A row that still stands refers to bytes that are lost.
+    if (revision == missing_at) {
+      return absl::DataLossError(
+          absl::StrCat("the bytes of ", key, " are missing"));
+    }
+    missing_at = revision;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<ObjectWriter>> LocalStore::Write(
+    absl::string_view bucket, absl::string_view key) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  CRR_ASSIGN_OR_RETURN(const BucketInfo info, GetBucket(bucket));
+  CRR_RETURN_IF_ERROR(CheckWritable(info));
+  return std::make_unique<LocalWriter>(bucket, key, *blobs_, *commits_);
+}
+
+absl::StatusOr<WriteOutcome> LocalStore::SetFacts(
+    absl::string_view bucket, absl::string_view key, absl::string_view if_etag,
+    const ObjectFacts& facts, std::optional<ReplicaMark> mark,
+    const std::optional<ReplicaWrite>& replica) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  return commits_
+      ->Run(
+          [&](IndexTransaction& txn) {
+            return EditFacts(txn, bucket, key, if_etag, facts, mark, replica);
+          },
+          replica)
+      .outcome;
+}
+
+absl::StatusOr<WriteOutcome> LocalStore::Delete(
+    absl::string_view bucket, absl::string_view key,
+    const std::optional<ReplicaWrite>& replica) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  return commits_
+      ->Run(
+          [&](IndexTransaction& txn) {
+            return DeleteObject(txn, bucket, key, replica);
+          },
+          replica)
+      .outcome;
+}
+
+absl::StatusOr<WriteOutcome> LocalStore::Touch(absl::string_view bucket,
+                                               absl::string_view key,
+                                               const ReplicaWrite& replica) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  return commits_
+      ->Run(
+          [&](IndexTransaction& txn) {
+            return TouchKey(txn, bucket, key, replica);
+          },
+          replica)
+      .outcome;
+}
+
+absl::StatusOr<Proof> LocalStore::Prove(absl::string_view bucket,
+                                        absl::string_view key) {
+  CRR_ASSIGN_OR_RETURN(const std::unique_ptr<ObjectReader> reader,
+                       Read(bucket, key));
+  if (reader == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no object ", key));
+  }
+  const ObjectInfo& object = *reader->state().object;
+  while (true) {
+    CRR_ASSIGN_OR_RETURN(const std::string bytes,
+                         reader->Read(kProofChunkBytes));
+    // At the end the reader has found size and hash to be these.
+    if (bytes.empty()) {
+      return Proof{.size = object.size,
+                   .content_hash = object.etag,
+                   .etag = object.etag};
+    }
+  }
+}
+
+}  // namespace crr

@@ -1,0 +1,61 @@
+#ifndef CRR_CLIENT_STORE_WRITE_RULES_H_
+#define CRR_CLIENT_STORE_WRITE_RULES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "client/store/change_journal.h"
+#include "client/store/object_store.h"
+
+namespace crr {
+
+// What the stores that fence by revision have in common, as functions of
+// values.
+
+// What a key was last told by copiers.
+struct AppliedRevision {
+  std::string source_identity;
+  int64_t revision = 0;
+};
+
+// Whether `write` comes after a later state of the same source.
+bool IsStale(const std::optional<AppliedRevision>& applied,
+             const std::optional<ReplicaWrite>& write);
+
+// The stamp of a new state: the mark's when a copier wrote it, otherwise the
+// time, and above the key's last stamp.
+int64_t NextStamp(absl::Time now, int64_t last_stamp,
+                  const std::optional<ReplicaMark>& mark);
+
+// `facts` as they are stored: times in whole microseconds, and
+// `creation_time` where the facts carry none.
+ObjectFacts Completed(const ObjectFacts& facts, absl::Time creation_time);
+
+// `mark` with its digest filled in for an object that has `facts`.
+std::optional<ReplicaMark> Sealed(std::optional<ReplicaMark> mark,
+                                  const ObjectFacts& facts, int64_t size,
+                                  absl::string_view etag);
+
+// What a change of facts alone is called.
+JournalEntry::Kind KindOfEdit(const ObjectFacts& before,
+                              const ObjectFacts& after);
+
+// The keys from `first` on and below `end`.
+struct KeyRange {
+  std::string first;
+  std::string end;
+};
+KeyRange RangeOf(const ListRequest& request);
+
+// INVALID_ARGUMENT unless the limit is within its bounds.
+absl::Status CheckListRequest(const ListRequest& request);
+
+// FAILED_PRECONDITION unless objects of `bucket` can be written.
+absl::Status CheckWritable(const BucketInfo& bucket);
+
+}  // namespace crr
+
+#endif  // CRR_CLIENT_STORE_WRITE_RULES_H_

@@ -1,0 +1,228 @@
+// Several processes on one folder, some of them killed.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "base/check.h"
+#include "client/store/local_store.h"
+#include "tests/store/store_helpers.h"
+#include "tests/store/worker_plan.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+extern char** environ;
+
+namespace crr {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kBucket[] = "bucket";
+constexpr int kForever = 1'000'000'000;
+
+// A running store_worker. Killed with this object if it still runs.
+class Worker {
+ public:
+  Worker(const std::string& root, const std::string& name, int operations,
+         int threads) {
+    int pipe_ends[2];
+    CRR_CHECK(pipe2(pipe_ends, O_CLOEXEC) == 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
+    std::string arguments[] = {CRR_STORE_WORKER,
+                               root,
+                               kBucket,
+                               name,
+                               std::to_string(operations),
+                               std::to_string(threads)};
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    CRR_CHECK(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(),
+                          environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(pipe_ends[1]);
+    said_ = fdopen(pipe_ends[0], "r");
+  }
+  ~Worker() {
+    if (pid_ > 0) {
+      Kill();
+      Wait();
+    }
+    std::fclose(said_);
+  }
+  Worker(const Worker&) = delete;
+
+  // The next line, without its end; empty when there is no more.
+  std::string NextLine() {
+    char line[2'048];
+    if (std::fgets(line, sizeof(line), said_) == nullptr) return "";
+    return std::string(absl::StripSuffix(line, "\n"));
+  }
+  void Kill() { kill(pid_, SIGKILL); }
+  int Wait() {
+    int status = 0;
+    CRR_CHECK(waitpid(pid_, &status, 0) == pid_);
+    pid_ = 0;
+    return status;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  FILE* said_ = nullptr;
+};
+
+// What may be found of each key after what workers have said.
+class Expectations {
+ public:
+  void Hear(const std::string& line) {
+    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+    int generation = 0;
+    CRR_CHECK(words.size() == 3 && absl::SimpleAtoi(words[2], &generation));
+    if (words[0] == "!") {
+      allowed_[words[1]] = {generation};
+      ++answered_;
+    } else {
+      // The first operation on a key finds it absent: generation 0.
+      std::set<int>& allowed = allowed_[words[1]];
+      if (allowed.empty()) allowed.insert(0);
+      allowed.insert(generation);
+    }
+  }
+  int answered() const { return answered_; }
+
+  // Every key is whole, in a state that was said. Returns how many blobs there
+  // are.
+  size_t Check(LocalStore& store) {
+    size_t blobs = 0;
+    for (auto& [key, allowed] : allowed_) {
+      const absl::StatusOr<std::string> bytes = test::Get(store, kBucket, key);
+      int found = 0;
+      if (bytes.ok()) {
+        if (bytes->size() > 32 << 10) ++blobs;
+        for (const int generation : allowed) {
+          if (generation != 0 &&
+              *bytes == test::PlannedBytes(key, generation)) {
+            found = generation;
+          }
+        }
+        EXPECT_NE(found, 0) << key << " is torn";
+      } else {
+        EXPECT_THAT(bytes, test::HasCode(absl::StatusCode::kNotFound)) << key;
+      }
+      EXPECT_TRUE(allowed.count(found) == 1)
+          << key << " has generation " << found;
+      allowed = {found};  // From here on it must stay.
+    }
+    return blobs;
+  }
+
+ private:
+  std::map<std::string, std::set<int>> allowed_;
+  int answered_ = 0;
+};
+
+size_t CountFiles(const fs::path& folder) {
+  size_t count = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) ++count;
+  }
+  return count;
+}
+
+class LocalStoreProcessesTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<LocalStore> Open() {
+    auto store = LocalStore::Open(root_, {.create = true}).value();
+    EXPECT_OK(store->EnsureBucket(kBucket, BucketVersioning::kUnversioned));
+    return store;
+  }
+
+  test::TempDir dir_;
+  const std::string root_ = dir_ / "root";
+};
+
+TEST_F(LocalStoreProcessesTest, TwoProcessesWriteAtOnce) {
+  constexpr int kOperations = 100;
+  const auto store = Open();
+  Expectations expectations;
+  Worker one(root_, "one", kOperations, 2);
+  Worker two(root_, "two", kOperations, 2);
+  for (Worker* worker : {&one, &two}) {
+    std::string line;
+    while (!(line = worker->NextLine()).empty()) expectations.Hear(line);
+    EXPECT_EQ(worker->Wait(), 0);
+  }
+  EXPECT_EQ(expectations.answered(), 4 * kOperations);
+  EXPECT_EQ(expectations.Check(*store), CountFiles(root_ + "/blobs"));
+
+  // One row of numbers, with both in it.
+  const auto entries = store->OpenJournal().value()->Read(0, 1'000).value();
+  ASSERT_EQ(entries.size(), 4u * kOperations);
+  std::set<std::string> names;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    EXPECT_EQ(entries[i].position, static_cast<int64_t>(i) + 1);
+    EXPECT_GE(entries[i].time, entries[i == 0 ? 0 : i - 1].time);
+    names.insert(entries[i].key.substr(0, 3));
+  }
+  EXPECT_EQ(names, std::set<std::string>({"one", "two"}));
+}
+
+TEST_F(LocalStoreProcessesTest, KilledWritersLoseAndTearNothing) {
+  Open();
+  Expectations expectations;
+  std::mt19937 random(7);
+  for (int round = 0; round < 15; ++round) {
+    Worker one(root_, absl::StrCat("one", round), kForever, 3);
+    Worker two(root_, absl::StrCat("two", round), kForever, 1);
+    const int lines = std::uniform_int_distribution<>(1, 120)(random);
+    for (int i = 0; i < lines; ++i) expectations.Hear(one.NextLine());
+    one.Kill();
+    // The other goes on meanwhile.
+    const int answered = expectations.answered();
+    while (expectations.answered() < answered + 3) {
+      expectations.Hear(two.NextLine());
+    }
+    two.Kill();
+    for (Worker* worker : {&one, &two}) {
+      worker->Wait();
+      std::string line;
+      while (!(line = worker->NextLine()).empty()) expectations.Hear(line);
+    }
+    const auto store = Open();
+    EXPECT_EQ(expectations.Check(*store), CountFiles(root_ + "/blobs"));
+    EXPECT_EQ(CountFiles(root_ + "/tmp"), 0u);
+  }
+  EXPECT_GT(expectations.answered(), 100);
+}
+
+TEST_F(LocalStoreProcessesTest, WaitEndsWithAnotherProcessesWrite) {
+  const auto store = Open();
+  const auto journal = store->OpenJournal().value();
+  journal->Wait(absl::ZeroDuration());
+  const absl::Time start = absl::Now();
+  Worker worker(root_, "one", 1, 1);
+  while (journal->Read(0, 1)->empty()) journal->Wait(absl::Seconds(60));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
+  EXPECT_EQ(worker.Wait(), 0);
+}
+
+}  // namespace
+}  // namespace crr
