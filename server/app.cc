@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
   Database& database = *app->database_;
   LeaseLoop& loop = *app->loop_;
   app->region_service_ =
-      std::make_unique<RegionService>(database, loop, clock);
+      std::make_unique<RegionService>(database, loop, *app->publishers_, clock);
   app->bucket_service_ =
       std::make_unique<BucketService>(database, loop, clock);
   app->replication_service_ = std::make_unique<ReplicationService>(

@@ -5,17 +5,17 @@
 namespace crr {
 
 int64_t PublisherHub::Attach(const std::string& publisher,
-                             std::function<void()> take_over) {
-  std::function<void()> replaced;
+                             std::function<void(End)> end) {
+  std::function<void(End)> replaced;
   int64_t attachment = 0;
   {
     MutexLock lock(mu_);
     Entry& entry = entries_[publisher];
-    if (entry.attachment != 0) replaced = std::move(entry.take_over);
+    if (entry.attachment != 0) replaced = std::move(entry.end);
     attachment = entry.attachment = next_++;
-    entry.take_over = std::move(take_over);
+    entry.end = std::move(end);
   }
-  if (replaced) replaced();
+  if (replaced) replaced(End::kTakenOver);
   return attachment;
 }
 
@@ -24,7 +24,7 @@ void PublisherHub::Detach(const std::string& publisher, int64_t attachment) {
   const auto found = entries_.find(publisher);
   if (found == entries_.end() || found->second.attachment != attachment) return;
   found->second.attachment = 0;
-  found->second.take_over = nullptr;
+  found->second.end = nullptr;
 }
 
 void PublisherHub::CompleteThrough(const std::string& publisher,
@@ -33,6 +33,17 @@ void PublisherHub::CompleteThrough(const std::string& publisher,
   const auto found = entries_.find(publisher);
   if (found == entries_.end() || found->second.attachment != attachment) return;
   found->second.complete_through = time;
+}
+
+void PublisherHub::ForgetAll() {
+  std::map<std::string, Entry> entries;
+  {
+    MutexLock lock(mu_);
+    entries.swap(entries_);
+  }
+  for (const auto& [publisher, entry] : entries) {
+    if (entry.end) entry.end(End::kStoreChanged);
+  }
 }
 
 Watermarks PublisherHub::watermarks() const {

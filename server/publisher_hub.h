@@ -18,14 +18,22 @@ namespace crr {
 // known until they come back and say it again. Thread-safe.
 class PublisherHub {
  public:
-  // A stream of `publisher` is open; `take_over` is called, outside of any
-  // lock, when another one replaces it. Returns the number to detach with.
-  int64_t Attach(const std::string& publisher, std::function<void()> take_over);
+  // Why a stream must end.
+  enum class End { kTakenOver, kStoreChanged };
+
+  // A stream of `publisher` is open; `end` is called, outside of any lock, when
+  // another one replaces it, or when it must look at its region again. Returns
+  // the number to detach with.
+  int64_t Attach(const std::string& publisher, std::function<void(End)> end);
   // Nothing happens when another stream took over meanwhile.
   void Detach(const std::string& publisher, int64_t attachment);
   // Every batch that came before this word must be committed.
   void CompleteThrough(const std::string& publisher, int64_t attachment,
                        absl::Time time);
+
+  // A region's store is another one now: what publishers said of completeness
+  // may have been said of the old one. Everybody starts anew.
+  void ForgetAll();
 
   // InfinitePast for a publisher that has said nothing. One that detached
   // keeps its last word: it stays true, and time stands still for it.
@@ -35,7 +43,7 @@ class PublisherHub {
  private:
   struct Entry {
     int64_t attachment = 0;  // 0: detached.
-    std::function<void()> take_over;
+    std::function<void(End)> end;
     absl::Time complete_through = absl::InfinitePast();
   };
   mutable Mutex mu_;

@@ -48,7 +48,7 @@ absl::StatusOr<Bucket> FindBucket(ReadTransaction& txn, const std::string& id,
 absl::StatusOr<RegionOutcome> SetRegionStore(
     Transaction& txn, const Region& region,
     const std::optional<std::string>& root, absl::Time now) {
-  RegionOutcome outcome{.region = region, .events = {}};
+  RegionOutcome outcome{.region = region, .replaced = false, .events = {}};
   if (region.store_root == root) return outcome;
   // The first store of a region is what its rules wait for; a change of it
   // under a rule would make its revisions and identities meaningless.
@@ -62,6 +62,7 @@ absl::StatusOr<RegionOutcome> SetRegionStore(
                                      " of this region is held by a rule")});
   }
   region_table::SetStore(txn, region.id, root, now);
+  outcome.replaced = region.store_root.has_value();
   outcome.region.store_root = root;
   outcome.region.update_time = now;
   for (const int64_t uid :

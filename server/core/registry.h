@@ -29,6 +29,7 @@ absl::StatusOr<Bucket> FindBucket(ReadTransaction& txn, const std::string& id,
 
 struct RegionOutcome {
   Region region;
+  bool replaced = false;  // Another store was set before.
   WorkEvents events;
 };
 // Sets a region's store and starts the rules that waited for it.

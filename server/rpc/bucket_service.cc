@@ -41,7 +41,7 @@ grpc::ServerUnaryReactor* BucketService::CreateBucket(
               Transaction& txn) -> absl::StatusOr<Changed<v1::Bucket>> {
             CRR_ASSIGN_OR_RETURN(const Bucket created,
                                  crr::CreateBucket(txn, bucket, found));
-            return Changed<v1::Bucket>{ToProto(created), {}};
+            return Changed<v1::Bucket>{ToProto(created), {}, {}};
           }));
 }
 

@@ -81,13 +81,17 @@ class ChangeService::PublishStream final
     greeted_ = true;
     if (!publisher_.id.empty()) {
       attachment_ = service_.publishers_.Attach(
-          publisher_.id, [weak = weak_from_this()] {
+          publisher_.id, [weak = weak_from_this()](PublisherHub::End end) {
             const auto stream = weak.lock();
             if (stream == nullptr) return;
             stream->Close(Refuse(
-                {.reason = "SESSION_SUPERSEDED",
-                 .description =
-                     "another stream of this publisher took over"}));
+                end == PublisherHub::End::kTakenOver
+                    ? Violation{.reason = "SESSION_SUPERSEDED",
+                                .description = "another stream of this "
+                                               "publisher took over"}
+                    : Violation{.reason = "OVERLOADED",
+                                .description = "a region's store has changed: "
+                                               "look at it again"}));
           });
     }
     v1::PublishChangesResponse response;

@@ -94,7 +94,7 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegion(
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Region>(
       context, database_, loop_, response,
-      [id, root, etag = region.etag(), now = clock_.WallNow()](
+      [this, id, root, etag = region.etag(), now = clock_.WallNow()](
           Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
         CRR_ASSIGN_OR_RETURN(const Region old,
                              FindRegion(txn, id, "region.name"));
@@ -106,8 +106,11 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegion(
         }
         CRR_ASSIGN_OR_RETURN(RegionOutcome outcome,
                              SetRegionStore(txn, old, root, now));
-        return Changed<v1::Region>{ToProto(outcome.region),
-                                   std::move(outcome.events)};
+        Changed<v1::Region> changed{ToProto(outcome.region),
+                                    std::move(outcome.events),
+                                    {}};
+        if (outcome.replaced) changed.then = [this] { publishers_.ForgetAll(); };
+        return changed;
       });
 }
 

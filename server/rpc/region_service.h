@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "crr/v1/region_service.grpc.pb.h"
 #include "server/lease_loop.h"
+#include "server/publisher_hub.h"
 #include "storage/database.h"
 
 namespace crr {
@@ -11,8 +12,12 @@ namespace crr {
 // crr.v1.RegionService. Thread-safe.
 class RegionService final : public v1::RegionService::CallbackService {
  public:
-  RegionService(Database& database, LeaseLoop& loop, const Clock& clock)
-      : database_(database), loop_(loop), clock_(clock) {}
+  RegionService(Database& database, LeaseLoop& loop, PublisherHub& publishers,
+                const Clock& clock)
+      : database_(database),
+        loop_(loop),
+        publishers_(publishers),
+        clock_(clock) {}
 
   grpc::ServerUnaryReactor* GetRegion(grpc::CallbackServerContext* context,
                                       const v1::GetRegionRequest* request,
@@ -28,6 +33,7 @@ class RegionService final : public v1::RegionService::CallbackService {
  private:
   Database& database_;
   LeaseLoop& loop_;
+  PublisherHub& publishers_;
   const Clock& clock_;
 };
 

@@ -53,7 +53,8 @@ grpc::ServerUnaryReactor* ReplicationService::CreateRule(
             CRR_ASSIGN_OR_RETURN(RuleOutcome outcome,
                                  crr::CreateRule(txn, rule, found, now));
             return Changed<v1::Rule>{ToProto(outcome.view),
-                                     std::move(outcome.events)};
+                                     std::move(outcome.events),
+                                     {}};
           }));
 }
 
@@ -137,7 +138,8 @@ grpc::ServerUnaryReactor* ReplicationService::DeleteRule(
         CRR_ASSIGN_OR_RETURN(RuleOutcome outcome,
                              crr::DeleteRule(txn, rule, now));
         return Changed<v1::Rule>{ToProto(outcome.view),
-                                 std::move(outcome.events)};
+                                 std::move(outcome.events),
+                                     {}};
       });
 }
 

@@ -54,6 +54,8 @@ template <typename Response>
 struct Changed {
   Response response;
   WorkEvents events;
+  // What else is to be done once it is committed.
+  std::function<void()> then;
 };
 
 // `body` changes rows; LeaseLoop hears of its events after the commit.
@@ -69,6 +71,7 @@ grpc::ServerUnaryReactor* FinishWrite(
       [=, &loop](absl::StatusOr<Changed<Response>> answer) {
         if (answer.ok()) {
           loop.PostWork(std::move(answer->events));
+          if (answer->then) answer->then();
           *response = std::move(answer->response);
         }
         reactor->Finish(ToGrpcStatus(answer.status()));
