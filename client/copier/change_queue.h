@@ -1,0 +1,64 @@
+#ifndef CRR_CLIENT_COPIER_CHANGE_QUEUE_H_
+#define CRR_CLIENT_COPIER_CHANGE_QUEUE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "client/copier/copy_key.h"
+#include "client/copier/low_water.h"
+
+namespace crr {
+
+// Logged changes on their way to the destination: in order per key, folded per
+// key, and accounted for one by one.
+//
+// A look at a key brings over whatever is at the source by then, so of changes
+// that wait for the same key only the last is worked on. The earlier ones count
+// as collapsed, and only once the last is settled: until then nothing at the
+// destination stands for them. Thread-compatible.
+class ChangeQueue {
+ public:
+  // Everything up to and with `cursor` is settled.
+  explicit ChangeQueue(int64_t cursor) : low_water_(cursor) {}
+
+  // Requires: `sequence` is above every one added so far.
+  void Add(int64_t sequence, const std::string& key, CopyReason reason);
+
+  struct Work {
+    std::string key;
+    CopyReason reason;
+  };
+  // The next key to be looked at; absent when there is none. A key is handed
+  // out again only after its Settle.
+  std::optional<Work> Next();
+  // Requires: `key` was handed out.
+  void Settle(const std::string& key, const CopyResult& result);
+
+  // Changes that are not below the low-water mark.
+  size_t open() const { return low_water_.open(); }
+  int64_t ready() const { return low_water_.ready(); }
+  LowWater<int64_t>::Interval Take() { return low_water_.Take(); }
+
+ private:
+  struct Key {
+    std::vector<int64_t> waiting;  // Rising.
+    CopyReason reason = CopyReason::kOtherChange;  // Of the last in `waiting`.
+    std::vector<int64_t> in_work;  // Rising; empty when not handed out.
+  };
+
+  LowWater<int64_t> low_water_;
+  std::map<std::string, Key> keys_;
+  std::deque<std::string> turns_;  // Keys to be handed out, each once.
+};
+
+// What a settled key counts as.
+Counts CountsOf(const CopyResult& result);
+
+}  // namespace crr
+
+#endif  // CRR_CLIENT_COPIER_CHANGE_QUEUE_H_
