@@ -1,5 +1,6 @@
 #include "server/app.h"
 
+#include <arpa/inet.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -29,9 +30,14 @@ namespace {
 constexpr std::chrono::seconds kDrainTime{10};
 
 bool IsLoopback(absl::string_view listen) {
-  const absl::string_view host = listen.substr(0, listen.rfind(':'));
-  return absl::StartsWith(host, "127.") || host == "localhost" ||
-         host == "[::1]" || absl::StartsWith(listen, "unix:");
+  const std::string host(listen.substr(0, listen.rfind(':')));
+  // Parsed, not compared: 127.example.org is a name that begins like one.
+  in_addr address{};
+  if (inet_pton(AF_INET, host.c_str(), &address) == 1) {
+    return ntohl(address.s_addr) >> 24 == 127;
+  }
+  return host == "localhost" || host == "[::1]" ||
+         absl::StartsWith(listen, "unix:");
 }
 
 // Reasons: reliability.md §3, table of settings.
@@ -125,6 +131,7 @@ void App::Drain() {
   if (server_ != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
     loop_->Drain();
+    sessions_->Drain();
     change_service_->Drain();
     keep_warm_.reset();
     server_->Shutdown(std::chrono::system_clock::now() + kDrainTime);

@@ -3,10 +3,8 @@
 #include <utility>
 #include <variant>
 
-#include "server/core/refusal.h"
 #include "server/core/work.h"
 #include "storage/segment_table.h"
-#include "storage/server_table.h"
 #include "storage/session_table.h"
 
 namespace crr {
@@ -14,21 +12,10 @@ void DurableLeases::StartSession(const std::string& copier,
                                  const std::string& region,
                                  std::optional<int64_t> known,
                                  Answer<int64_t> answer) {
-  const absl::Time now = clock_.WallNow();
   database_.Write<int64_t>(
       {},
-      [=](Transaction& txn) -> absl::StatusOr<int64_t> {
-        const auto newest = session_table::Newest(txn, copier);
-        if (known && newest && newest->number > *known) {
-          return Refuse({.reason = "SESSION_SUPERSEDED",
-                         .description =
-                             "a newer session of this copier took over"});
-        }
-        const int64_t number = TakeSessionNumber(txn);
-        session_table::Insert(
-            txn, {.number = number, .copier = copier, .region = region}, now);
-        session_table::DeleteSuperseded(txn, copier);
-        return number;
+      [copier, region, known, now = clock_.WallNow()](Transaction& txn) {
+        return crr::StartSession(txn, copier, region, known, now);
       },
       Posted(std::move(answer)));
 }

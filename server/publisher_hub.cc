@@ -4,13 +4,18 @@
 
 namespace crr {
 
-int64_t PublisherHub::Attach(const std::string& publisher,
+int64_t PublisherHub::Attach(const Publisher& publisher,
                              std::function<void(End)> end) {
   std::function<void(End)> replaced;
   int64_t attachment = 0;
   {
     MutexLock lock(mu_);
-    Entry& entry = entries_[publisher];
+    Entry& entry = entries_[publisher.id];
+    if (entry.scope != publisher.scope || entry.epoch != publisher.epoch) {
+      entry.complete_through = absl::InfinitePast();
+    }
+    entry.scope = publisher.scope;
+    entry.epoch = publisher.epoch;
     if (entry.attachment != 0) replaced = std::move(entry.end);
     attachment = entry.attachment = next_++;
     entry.end = std::move(end);

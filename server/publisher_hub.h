@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "server/core/progress.h"
+#include "storage/publisher_table.h"
 
 namespace crr {
 
@@ -23,8 +24,9 @@ class PublisherHub {
 
   // A stream of `publisher` is open; `end` is called, outside of any lock, when
   // another one replaces it, or when it must look at its region again. Returns
-  // the number to detach with.
-  int64_t Attach(const std::string& publisher, std::function<void(End)> end);
+  // the number to detach with. What it said before counts on only if it speaks
+  // for the same scope in the same epoch.
+  int64_t Attach(const Publisher& publisher, std::function<void(End)> end);
   // Nothing happens when another stream took over meanwhile.
   void Detach(const std::string& publisher, int64_t attachment);
   // Every batch that came before this word must be committed.
@@ -43,6 +45,8 @@ class PublisherHub {
  private:
   struct Entry {
     int64_t attachment = 0;  // 0: detached.
+    PublisherScope scope;
+    int64_t epoch = 0;
     std::function<void(End)> end;
     absl::Time complete_through = absl::InfinitePast();
   };

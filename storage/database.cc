@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <random>
 
@@ -34,6 +35,10 @@ constexpr int kCommitsBetweenLooks = 64;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
+  // By its one real name, so that a link to the file is no second file.
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(options.path, error);
+  if (!error) options.path = real.string();
   std::unique_ptr<Database> database(new Database(std::move(options)));
   const std::string& path = database->options_.path;
   const std::string lock_path = path + ".lock";
@@ -48,6 +53,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
         absl::StrCat(path, " is in use by another process"));
   }
   CRR_ASSIGN_OR_RETURN(database->writer_, sqlite::Connection::Open(path, {}));
+  CRR_RETURN_IF_ERROR(CheckOurs(*database->writer_));
   CRR_RETURN_IF_ERROR(database->writer_->ExecuteScript(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
       "PRAGMA cache_size = -65536;"));
@@ -167,7 +173,12 @@ bool Database::TryGroup(std::vector<Job>& jobs,
   if (!status.ok()) Stop("begin", status);
   const int64_t group = next_group_++;
   for (size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i].cancelled && jobs[i].cancelled()) {
+    if (jobs[i].stage == Job::Stage::kWaiting) {
+      jobs[i].stage = jobs[i].cancelled && jobs[i].cancelled()
+                          ? Job::Stage::kDropped
+                          : Job::Stage::kBegun;
+    }
+    if (jobs[i].stage == Job::Stage::kDropped) {
       outcomes[i] = absl::CancelledError("the caller is gone");
       continue;
     }

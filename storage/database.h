@@ -124,6 +124,8 @@ class Database {
     std::function<bool()> cancelled;
     std::function<absl::Status(Transaction&)> run;
     std::function<void(absl::Status)> done;
+    // Asked once: a body that began is run to an end, however often.
+    enum class Stage { kWaiting, kBegun, kDropped } stage = Stage::kWaiting;
   };
   using ReadJob = std::function<void(sqlite::Connection&)>;
 

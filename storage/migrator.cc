@@ -14,7 +14,7 @@ constexpr int64_t kApplicationId = 0x63727253;
 
 int SchemaVersion() { return static_cast<int>(kMigrations.size()); }
 
-absl::Status Migrate(sqlite::Connection& connection) {
+absl::Status CheckOurs(sqlite::Connection& connection) {
   CRR_ASSIGN_OR_RETURN(const sqlite::Rows version_row,
                        connection.Query("PRAGMA user_version"));
   CRR_ASSIGN_OR_RETURN(const sqlite::Rows id_row,
@@ -31,7 +31,13 @@ absl::Status Migrate(sqlite::Connection& connection) {
         "the database has schema version ", version, "; this crr knows up to ",
         SchemaVersion(), ": use the newer crr that wrote it"));
   }
-  for (int64_t next = version; next < SchemaVersion(); ++next) {
+  return absl::OkStatus();
+}
+
+absl::Status Migrate(sqlite::Connection& connection) {
+  CRR_ASSIGN_OR_RETURN(const sqlite::Rows version_row,
+                       connection.Query("PRAGMA user_version"));
+  for (int64_t next = version_row.at(0).Int(0); next < SchemaVersion(); ++next) {
     CRR_RETURN_IF_ERROR(connection.ExecuteScript(absl::StrCat(
         "BEGIN IMMEDIATE;", kMigrations[static_cast<size_t>(next)],
         "PRAGMA application_id = ", kApplicationId,

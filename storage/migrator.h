@@ -6,8 +6,12 @@
 
 namespace crr {
 
-// Brings the schema to the newest version, one transaction a step.
 // FAILED_PRECONDITION when the file is of a newer crr or of another program.
+// Changes nothing: to be asked before anything that does.
+absl::Status CheckOurs(sqlite::Connection& connection);
+
+// Brings the schema to the newest version, one transaction a step. Requires:
+// CheckOurs said OK.
 absl::Status Migrate(sqlite::Connection& connection);
 
 // The version that Migrate arrives at.

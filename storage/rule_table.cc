@@ -216,6 +216,15 @@ std::vector<Condition> GetConditions(ReadTransaction& txn, int64_t uid) {
   return conditions;
 }
 
+int64_t CountFailingRanges(ReadTransaction& txn, int64_t uid) {
+  const auto row = txn.QueryOne(
+      "SELECT count(*) FROM rule_conditions c "
+      "JOIN work_units u ON u.unit_id = c.unit_id "
+      "WHERE c.rule_uid = $1 AND c.type = 'OBJECT_FAILING' AND u.kind = 3",
+      {Int(uid)});
+  return row ? row->Int(0) : 0;
+}
+
 RuleCounters GetCounters(ReadTransaction& txn, int64_t uid) {
   const auto row = txn.QueryOne(
       "SELECT published, applied, collapsed, resync, failed, log_bytes, "

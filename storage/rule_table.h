@@ -96,7 +96,10 @@ int64_t TakeToken(Transaction& txn, int64_t uid);
 // `since` of a condition that stands already is kept.
 void SetCondition(Transaction& txn, int64_t uid, const Condition& condition);
 void ClearConditions(Transaction& txn, int64_t uid, int64_t unit_id);
+// At most 20: what a person can read.
 std::vector<Condition> GetConditions(ReadTransaction& txn, int64_t uid);
+// Ranges of the rule whose holder reports a failing object.
+int64_t CountFailingRanges(ReadTransaction& txn, int64_t uid);
 
 RuleCounters GetCounters(ReadTransaction& txn, int64_t uid);
 // Adds; `inventory_complete` is set when it is true in `delta`.

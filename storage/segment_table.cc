@@ -34,25 +34,29 @@ void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
 std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
                           int64_t partition, int64_t after,
                           int64_t bytes_max) {
-  // Segments are small against `bytes_max`, but never trusted to be: one query
-  // a segment keeps memory bounded.
+  // One query a segment keeps memory bounded, however long the log is.
   std::vector<Segment> segments;
-  int64_t bytes = 0;
-  while (bytes < bytes_max) {
-    const auto row = txn.QueryOne(
-        "SELECT first_sequence, last_sequence, oldest_event_us, changes "
-        "FROM change_segments WHERE rule_uid = $1 AND partition = $2 "
-        "AND last_sequence > $3 ORDER BY last_sequence LIMIT 1",
-        {Int(rule_uid), Int(partition), Int(after)});
-    if (!row) break;
-    segments.push_back({.first_sequence = row->Int(0),
-                        .last_sequence = row->Int(1),
-                        .oldest_event = absl::FromUnixMicros(row->Int(2)),
-                        .changes = row->Bytes(3)});
-    after = row->Int(1);
-    bytes += static_cast<int64_t>(row->Bytes(3).size());
+  while (auto next = First(txn, rule_uid, partition, after)) {
+    bytes_max -= static_cast<int64_t>(next->changes.size());
+    if (bytes_max < 0) break;
+    after = next->last_sequence;
+    segments.push_back(*std::move(next));
   }
   return segments;
+}
+
+std::optional<Segment> First(ReadTransaction& txn, int64_t rule_uid,
+                             int64_t partition, int64_t after) {
+  const auto row = txn.QueryOne(
+      "SELECT first_sequence, last_sequence, oldest_event_us, changes "
+      "FROM change_segments WHERE rule_uid = $1 AND partition = $2 "
+      "AND last_sequence > $3 ORDER BY last_sequence LIMIT 1",
+      {Int(rule_uid), Int(partition), Int(after)});
+  if (!row) return std::nullopt;
+  return Segment{.first_sequence = row->Int(0),
+                 .last_sequence = row->Int(1),
+                 .oldest_event = absl::FromUnixMicros(row->Int(2)),
+                 .changes = row->Bytes(3)};
 }
 
 int64_t DeleteThrough(Transaction& txn, int64_t rule_uid, int64_t partition,

@@ -32,10 +32,13 @@ namespace segment_table {
 // commit and stays within `bytes_max`.
 void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
             const Segment& changes, int64_t bytes_max);
-// Segments that end above `after`, in order; stops once they have
-// `bytes_max` bytes together, but returns at least one.
+// Segments that end above `after`, in order, of at most `bytes_max` bytes
+// together.
 std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
                           int64_t partition, int64_t after, int64_t bytes_max);
+// The first segment that ends above `after`.
+std::optional<Segment> First(ReadTransaction& txn, int64_t rule_uid,
+                             int64_t partition, int64_t after);
 // Deletes the segments that end at or below `cursor`; returns their bytes.
 int64_t DeleteThrough(Transaction& txn, int64_t rule_uid, int64_t partition,
                       int64_t cursor);

@@ -9,24 +9,27 @@ using sqlite::Text;
 namespace {
 
 SessionRecord FromRow(const Row& row) {
-  return {.number = row.Int(0), .copier = row.Text(1), .region = row.Text(2)};
+  return {.number = row.Int(0),
+          .copier = row.Text(1),
+          .region = row.Text(2),
+          .successor_of = row.Int(3)};
 }
 
 }  // namespace
 
 void Insert(Transaction& txn, const SessionRecord& session, absl::Time now) {
   txn.Execute(
-      "INSERT INTO sessions (session_number, copier, region, start_time_us) "
-      "VALUES ($1, $2, $3, $4)",
+      "INSERT INTO sessions (session_number, copier, region, successor_of, "
+      "start_time_us) VALUES ($1, $2, $3, $4, $5)",
       {Int(session.number), Text(session.copier), Text(session.region),
-       Int(absl::ToUnixMicros(now))});
+       Int(session.successor_of), Int(absl::ToUnixMicros(now))});
 }
 
 std::optional<SessionRecord> Newest(ReadTransaction& txn,
                                     absl::string_view copier) {
   const auto row = txn.QueryOne(
-      "SELECT session_number, copier, region FROM sessions WHERE copier = $1 "
-      "ORDER BY session_number DESC LIMIT 1",
+      "SELECT session_number, copier, region, successor_of FROM sessions "
+      "WHERE copier = $1 ORDER BY session_number DESC LIMIT 1",
       {Text(copier)});
   if (!row) return std::nullopt;
   return FromRow(*row);
@@ -35,7 +38,7 @@ std::optional<SessionRecord> Newest(ReadTransaction& txn,
 std::vector<SessionRecord> All(ReadTransaction& txn) {
   std::vector<SessionRecord> sessions;
   for (const Row& row : txn.Query(
-           "SELECT session_number, copier, region FROM sessions "
+           "SELECT session_number, copier, region, successor_of FROM sessions "
            "ORDER BY session_number")) {
     sessions.push_back(FromRow(row));
   }

@@ -16,6 +16,8 @@ struct SessionRecord {
   int64_t number = 0;
   std::string copier;
   std::string region;
+  // The session that the copier named and that was over; 0 for none.
+  int64_t successor_of = 0;
 };
 
 namespace session_table {

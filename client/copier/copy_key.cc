@@ -29,8 +29,9 @@ class KeyCopy {
   absl::StatusOr<CopyResult> Run() {
     bool any_settled = false;
     for (int round = 0; round < kMaxRounds; ++round) {
-      CRR_ASSIGN_OR_RETURN(
-          replica_, rule_.destination->Head(rule_.destination_bucket, task_.key));
+      CRR_ASSIGN_OR_RETURN(replica_,
+                           rule_.destination->Head(rule_.destination_bucket,
+                                                   task_.key));
       CRR_ASSIGN_OR_RETURN(origin_,
                            rule_.source->Head(rule_.source_bucket, task_.key));
       CRR_ASSIGN_OR_RETURN(const bool settled, Bring());
@@ -47,7 +48,8 @@ class KeyCopy {
     // A state that came later has a change of its own, and revisions order the
     // two: what was brought over is complete.
     if (any_settled) return result_;
-    return absl::UnavailableError("the object moves faster than it can be read");
+    return absl::UnavailableError(
+        "the object moves faster than it can be read");
   }
 
  private:

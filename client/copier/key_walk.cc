@@ -34,7 +34,8 @@ absl::StatusOr<std::vector<std::string>> KeyWalk::Next() {
                                              .until = until_,
                                              .limit = kPageObjects}));
   if (page.objects.empty() && !page.complete) {
-    return absl::InternalError("the store lists nothing and says there is more");
+    return absl::InternalError(
+        "the store lists nothing and says there is more");
   }
   std::vector<std::string> keys;
   keys.reserve(page.objects.size());

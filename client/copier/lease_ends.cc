@@ -25,9 +25,10 @@ absl::StatusOr<End> OpenEnd(StoreAccess& access,
   CRR_ASSIGN_OR_RETURN(end.bucket, end.store->GetBucket(bucket));
   if (!endpoint.identity().empty() &&
       endpoint.identity() != end.bucket.identity) {
-    return WithReason(absl::FailedPreconditionError(absl::StrCat(
-                          endpoint.bucket(), " is not the one that was probed")),
-                      "BUCKET_IDENTITY_CHANGED");
+    return WithReason(
+        absl::FailedPreconditionError(absl::StrCat(
+            endpoint.bucket(), " is not the one that was probed")),
+        "BUCKET_IDENTITY_CHANGED");
   }
   return end;
 }

@@ -46,8 +46,8 @@ constexpr char kUsage[] =
     "\n"
     "Takes leases on work from crr-server and copies objects between regions.\n"
     "Start as many as there is work for. Prints `crr-copier ready` once the\n"
-    "server has welcomed it. SIGTERM or SIGINT gives back all work and ends it\n"
-    "in order.\n";
+    "server has welcomed it. SIGTERM or SIGINT gives back all work and ends\n"
+    "it in order.\n";
 
 constexpr int kSlotsMax = 1024;
 // Idle leases cost a waiting thread each; many small rules share one copier.

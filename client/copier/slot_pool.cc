@@ -1,27 +1,10 @@
 #include "client/copier/slot_pool.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/check.h"
 
 namespace crr {
-
-SlotPool::Lane::~Lane() {
-  MutexLock lock(pool_.mu_);
-  waiting_.clear();
-  pool_.turns_.erase(
-      std::remove(pool_.turns_.begin(), pool_.turns_.end(), this),
-      pool_.turns_.end());
-  while (running_ > 0) ended_.Wait(pool_.mu_);
-}
-
-void SlotPool::Lane::Submit(std::function<void()> task) {
-  MutexLock lock(pool_.mu_);
-  if (waiting_.empty()) pool_.turns_.push_back(this);
-  waiting_.push_back(std::move(task));
-  pool_.ready_.NotifyOne();
-}
 
 SlotPool::SlotPool(int slots) {
   CRR_CHECK(slots > 0);
@@ -32,7 +15,7 @@ SlotPool::SlotPool(int slots) {
 SlotPool::~SlotPool() {
   {
     MutexLock lock(mu_);
-    CRR_CHECK(turns_.empty());
+    CRR_CHECK(lanes_.empty());
     stop_ = true;
     ready_.NotifyAll();
   }
@@ -40,12 +23,32 @@ SlotPool::~SlotPool() {
 }
 
 std::unique_ptr<SlotPool::Lane> SlotPool::OpenLane() {
-  return std::unique_ptr<Lane>(new Lane(*this));
+  MutexLock lock(mu_);
+  const int64_t id = next_lane_++;
+  lanes_[id];
+  return std::unique_ptr<Lane>(new Lane(*this, id));
+}
+
+void SlotPool::Submit(int64_t lane, std::function<void()> task) {
+  MutexLock lock(mu_);
+  Queue& queue = lanes_.at(lane);
+  if (queue.waiting.empty()) turns_.push_back(lane);
+  queue.waiting.push_back(std::move(task));
+  ready_.NotifyOne();
+}
+
+void SlotPool::Close(int64_t lane) {
+  MutexLock lock(mu_);
+  Queue& queue = lanes_.at(lane);
+  queue.waiting.clear();
+  turns_.erase(std::remove(turns_.begin(), turns_.end(), lane), turns_.end());
+  while (queue.running > 0) ended_.Wait(mu_);
+  lanes_.erase(lane);
 }
 
 void SlotPool::Work() {
   for (;;) {
-    Lane* lane = nullptr;
+    int64_t lane = 0;
     std::function<void()> task;
     {
       MutexLock lock(mu_);
@@ -53,17 +56,18 @@ void SlotPool::Work() {
       if (turns_.empty()) return;
       lane = turns_.front();
       turns_.pop_front();
-      task = std::move(lane->waiting_.front());
-      lane->waiting_.pop_front();
-      ++lane->running_;
-      if (!lane->waiting_.empty()) turns_.push_back(lane);
+      Queue& queue = lanes_.at(lane);
+      task = std::move(queue.waiting.front());
+      queue.waiting.pop_front();
+      ++queue.running;
+      if (!queue.waiting.empty()) turns_.push_back(lane);
     }
     task();
-    // What the task holds goes before the lane may.
+    // What the task holds goes before its lane may.
     task = nullptr;
     MutexLock lock(mu_);
-    --lane->running_;
-    lane->ended_.NotifyAll();
+    --lanes_.at(lane).running;
+    ended_.NotifyAll();
   }
 }
 

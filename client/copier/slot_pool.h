@@ -1,11 +1,13 @@
 #ifndef CRR_CLIENT_COPIER_SLOT_POOL_H_
 #define CRR_CLIENT_COPIER_SLOT_POOL_H_
 
-#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -22,17 +24,20 @@ class SlotPool {
   // blocks until what runs has ended. Thread-safe.
   class Lane {
    public:
-    ~Lane();
-    void Submit(std::function<void()> task);
+    ~Lane() { pool_.Close(id_); }
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+
+    void Submit(std::function<void()> task) {
+      pool_.Submit(id_, std::move(task));
+    }
 
    private:
     friend class SlotPool;
-    explicit Lane(SlotPool& pool) : pool_(pool) {}
+    Lane(SlotPool& pool, int64_t id) : pool_(pool), id_(id) {}
 
     SlotPool& pool_;
-    std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(pool_.mu_);
-    size_t running_ ABSL_GUARDED_BY(pool_.mu_) = 0;
-    CondVar ended_;
+    const int64_t id_;
   };
 
   explicit SlotPool(int slots);
@@ -43,13 +48,23 @@ class SlotPool {
   int slots() const { return static_cast<int>(threads_.size()); }
 
  private:
+  struct Queue {
+    std::deque<std::function<void()>> waiting;
+    int running = 0;
+  };
+
+  void Submit(int64_t lane, std::function<void()> task);
+  void Close(int64_t lane);
   void Work();
 
   Mutex mu_;
   CondVar ready_;
+  CondVar ended_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::deque<Lane*> turns_ ABSL_GUARDED_BY(mu_);  // With waiting tasks, once.
-  std::vector<std::thread> threads_;              // Constant once built.
+  int64_t next_lane_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<int64_t, Queue> lanes_ ABSL_GUARDED_BY(mu_);
+  std::deque<int64_t> turns_ ABSL_GUARDED_BY(mu_);  // With waiting tasks, once.
+  std::vector<std::thread> threads_;                // Constant once built.
 };
 
 }  // namespace crr

@@ -90,7 +90,12 @@ void GroupCommit::WriteForAll() {
     if (status.ok()) {
       MaybeCheckpoint();
     } else {
-      for (Operation* operation : group) operation->result.outcome = status;
+      for (Operation* operation : group) {
+        // Each has its own: copies share a counter of references, and
+        // ThreadSanitizer does not see into the library that keeps it.
+        operation->result.outcome =
+            absl::Status(status.code(), status.message());
+      }
     }
   }
   RemoveGarbageFiles();

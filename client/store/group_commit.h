@@ -36,9 +36,9 @@ struct IndexTransaction {
 // Writes to a store's index, many at once in one transaction and one fsync.
 //
 // Whoever waits longest writes for all who wait by then: there is no thread of
-// its own. Across processes the write lock keeps writers apart. An operation stands
-// in a savepoint, so that one that fails leaves its neighbours alone. The log
-// is written back by the same hand in the same critical section.
+// its own. Across processes the write lock keeps writers apart. An operation
+// stands in a savepoint, so that one that fails leaves its neighbours alone.
+// The log is written back by the same hand in the same critical section.
 //
 // Thread-safe.
 class GroupCommit {

@@ -124,8 +124,8 @@ absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndex(
     return absl::UnavailableError(
         absl::StrCat(path, " is the index of no store"));
   }
-  CRR_RETURN_IF_ERROR(
-      db->ExecuteScript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+  CRR_RETURN_IF_ERROR(db->ExecuteScript(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
   if (found == 0) CRR_RETURN_IF_ERROR(CreateSchema(*db, now));
   return db;
 }

@@ -110,7 +110,8 @@ absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(sqlite::Connection& db,
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
       db.Query("SELECT key, version_id, stamp, modified_us, size, etag, facts,"
-               " mark FROM objects WHERE bucket_id = $1 AND key >= $2 AND key < $3"
+               " mark FROM objects"
+               " WHERE bucket_id = $1 AND key >= $2 AND key < $3"
                " AND is_current = 1 AND is_marker = 0 ORDER BY key LIMIT $4",
                {Int(bucket_id), Bytes(range.first), Bytes(range.end),
                 Int(limit)}));

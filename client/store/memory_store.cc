@@ -62,16 +62,15 @@ class MemoryJournal final : public ChangeJournal {
   absl::StatusOr<std::vector<JournalEntry>> Read(int64_t position,
                                                  int limit) override {
     MutexLock lock(store_.mu_);
-    const auto& journal = store_.journal_;
+    const size_t size = store_.journal_.size();
+    seen_ = size;
     // The entry at index i has position i + 1.
-    const size_t first =
-        std::min(static_cast<size_t>(position), journal.size());
-    const size_t count =
-        std::min(static_cast<size_t>(limit), journal.size() - first);
-    seen_ = journal.size();
-    const auto begin = journal.begin() + static_cast<ptrdiff_t>(first);
-    return std::vector<JournalEntry>(begin,
-                                     begin + static_cast<ptrdiff_t>(count));
+    const size_t first = std::min(static_cast<size_t>(position), size);
+    const size_t end = first + std::min(static_cast<size_t>(limit),
+                                        size - first);
+    return std::vector<JournalEntry>(
+        store_.journal_.begin() + static_cast<ptrdiff_t>(first),
+        store_.journal_.begin() + static_cast<ptrdiff_t>(end));
   }
 
   absl::StatusOr<Sample> TakeSample() override {

@@ -44,7 +44,8 @@ struct ContentHeaders {
   std::string language;
   std::string cache_control;
   std::string expires;
-  friend bool operator==(const ContentHeaders&, const ContentHeaders&) = default;
+  friend bool operator==(const ContentHeaders&,
+                         const ContentHeaders&) = default;
 };
 
 // Everything beside the bytes that a replica carries along.

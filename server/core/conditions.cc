@@ -54,7 +54,8 @@ std::vector<ShownCondition> WhatKeepsFromStarting(ReadTransaction& txn,
          .since = rule.create_time});
   }
   const auto reverse = rule_table::GetBySource(txn, rule.destination);
-  if (reverse && reverse->uid < rule.uid) {
+  // A rule that is only being checked has no uid; it would be the newer one.
+  if (reverse && (rule.uid == 0 || reverse->uid < rule.uid)) {
     conditions.push_back(
         {.type = "MUTUAL_COPY_NOT_AVAILABLE",
          .message = absl::StrCat(

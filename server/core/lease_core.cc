@@ -143,6 +143,13 @@ void LeaseCore::OnHello(StreamId stream, HelloMessage hello) {
 
 void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
                               Session& session) {
+  if (stream < session.stream) {
+    // The copier has given this stream up since and come by another: what it
+    // says of leases is no longer so.
+    output_.Close(stream,
+                  absl::UnavailableError("the session is on a later stream"));
+    return;
+  }
   if (session.stream != 0) {
     // The same process came back before its old stream was seen to break.
     output_.Close(session.stream,
@@ -161,15 +168,22 @@ void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
   std::set<int64_t> named;
   for (const LeaseRef& lease : hello.held) {
     UnitState* const unit = HeldUnit(session, lease);
-    if (unit == nullptr) {
+    if (unit == nullptr || unit->expiry) {
+      // What heartbeats do not renew, a welcome does not either; it runs out
+      // at its own time.
       welcome.not_held.push_back(lease);
       continue;
     }
     named.insert(lease.unit_id);
     unit->sent_sequence =
         std::max(lease.received_sequence, unit->info.cursor_sequence);
-    unit->unsettled.clear();
-    unit->unsettled_bytes = 0;
+    // What it did not receive is sent again; what it did, it still holds.
+    while (!unit->unsettled.empty() &&
+           unit->unsettled.back().first > lease.received_sequence) {
+      unit->unsettled_bytes -= unit->unsettled.back().second;
+      unit->unsettled.pop_back();
+    }
+    unit->no_room = false;
     unit->reading = 0;
   }
   output_.Send(stream, welcome);
@@ -178,6 +192,7 @@ void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
   for (const int64_t unit_id : held) {
     UnitState& unit = units_.at(unit_id);
     if (unit.phase != UnitState::Phase::kLeased) continue;
+    if (unit.expiry) continue;  // Told to drop it; runs out at its own time.
     if (!named.contains(unit_id)) {
       EndLease(unit, "");
       continue;
@@ -201,6 +216,7 @@ void LeaseCore::AdoptSession(StreamId stream, const HelloMessage& hello,
     if (session != sessions_.end()) Supersede(session->second);
   }
   by_copier_[hello.copier] = number;
+  if (draining_) return;  // Its stream was told to move; it comes back.
   Session& session = sessions_[number];
   session.number = number;
   session.copier = hello.copier;
@@ -334,6 +350,7 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
              unit.unsettled.front().first <= unit.info.cursor_sequence) {
         unit.unsettled_bytes -= unit.unsettled.front().second;
         unit.unsettled.pop_front();
+        unit.no_room = false;
       }
       PumpSegments(unit);
     }
@@ -512,7 +529,8 @@ void LeaseCore::OnWork(const WorkEvents& events) {
 void LeaseCore::PumpSegments(UnitState& unit) {
   if (unit.info.kind != UnitKind::kChanges ||
       unit.phase != UnitState::Phase::kLeased || unit.reading != 0 ||
-      unit.revoke_deadline || unit.sent_sequence >= unit.info.log_end) {
+      unit.revoke_deadline || unit.no_room ||
+      unit.sent_sequence >= unit.info.log_end) {
     return;
   }
   const auto found = sessions_.find(unit.session);
@@ -544,7 +562,8 @@ void LeaseCore::PumpSegments(UnitState& unit) {
           output_.Send(session->second.stream,
                        SegmentMessage{unit_id, u.token, std::move(segment)});
         }
-        if (!segments->empty()) PumpSegments(u);
+        u.no_room = segments->empty();
+        PumpSegments(u);
       });
 }
 
@@ -725,11 +744,14 @@ void LeaseCore::CheckLeases(Ticks now) {
 
 void LeaseCore::Drain() {
   draining_ = true;
-  const auto streams = std::exchange(by_stream_, {});
-  for (const auto& [stream, number] : streams) {
+  const absl::Status move = Refuse(
+      {.reason = "DRAINING", .description = "the server is stopping"});
+  for (const auto& [stream, number] : std::exchange(by_stream_, {})) {
     sessions_.at(number).stream = 0;
-    output_.Close(stream, Refuse({.reason = "DRAINING",
-                                  .description = "the server is stopping"}));
+    output_.Close(stream, move);
+  }
+  for (const auto& [stream, is_open] : std::exchange(opening_, {})) {
+    output_.Close(stream, move);
   }
 }
 

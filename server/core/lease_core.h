@@ -148,6 +148,7 @@ class LeaseCore {
     int64_t sent_sequence = 0;
     std::deque<std::pair<int64_t, int64_t>> unsettled;  // (last, bytes).
     int64_t unsettled_bytes = 0;
+    bool no_room = false;  // The next segment waits for a checkpoint.
     int64_t reading = 0;  // Number of the read under way; 0 for none.
     std::optional<Ticks> empty_since;
     // Set once asked for; after it the lease is not renewed any more.

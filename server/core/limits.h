@@ -38,6 +38,10 @@ inline constexpr size_t kFilterBytesMax = 1024;
 // How long a repeat of a request gets the first answer.
 inline constexpr absl::Duration kRequestMemory = absl::Hours(24);
 
+// Violations in one refusal: what a person reads at once, and what fits into
+// the 8 KiB of metadata that gRPC allows.
+inline constexpr size_t kViolationsMax = 20;
+
 // A batch: large enough to share one commit well, small enough that its
 // transaction stays in the milliseconds.
 inline constexpr size_t kBatchChangesMax = 1000;

@@ -18,15 +18,10 @@ HistoricalProgress HistoricalOf(ReadTransaction& txn, const Rule& rule,
       .total = counters.historical_total,
       .done = counters.historical_done,
       .skipped = counters.historical_skipped,
-      .failed = 0,
+      .failed = rule_table::CountFailingRanges(txn, rule.uid),
       .bytes = counters.historical_bytes,
       .fraction = 0,
       .eta = std::nullopt};
-  for (const Condition& condition : rule_table::GetConditions(txn, rule.uid)) {
-    if (condition.type != "OBJECT_FAILING") continue;
-    const auto unit = unit_table::Get(txn, condition.unit_id);
-    if (unit && unit->kind == UnitKind::kBackfill) ++progress.failed;
-  }
   if (counters.inventory_complete && !open) {
     progress.fraction = 1;
     return progress;
@@ -88,8 +83,7 @@ RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
   live.cursor = unit ? unit->cursor.sequence : 0;
   const LogSummary log = segment_table::Summarize(txn, rule.uid, live.cursor);
   live.pending = log.pending;
-  auto oldest = segment_table::Read(txn, rule.uid, 0, live.cursor, 1);
-  if (!oldest.empty()) live.oldest_segment = std::move(oldest.front());
+  live.oldest_segment = segment_table::First(txn, rule.uid, 0, live.cursor);
   std::tie(live.last_sync_time, live.unknown_reason) =
       LastSyncTime(txn, rule, historical_open, log, watermarks);
   live.counters = counters;

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "server/core/limits.h"
 
 namespace crr {
 namespace {
@@ -54,6 +55,8 @@ constexpr std::array kCatalogue = {
                "stay within the range that the field documents"},
     ReasonInfo{"INVALID_LABELS", kInvalidArgument, "InvalidArgument",
                "use fewer or shorter labels"},
+    ReasonInfo{"INVALID_TIME", kInvalidArgument, "InvalidArgument",
+               "use a time between the years 1 and 9999"},
     ReasonInfo{"INVALID_KEY", kInvalidArgument, "InvalidArgument",
                "use valid UTF-8 without NUL, 1 to 1,024 bytes"},
     ReasonInfo{"MALFORMED_MESSAGE", kInvalidArgument, "MalformedXML",
@@ -152,6 +155,10 @@ absl::Status RefuseAll(std::vector<Violation> violations) {
                    [](const Violation& a, const Violation& b) {
                      return ClassOf(a) < ClassOf(b);
                    });
+  const size_t count = violations.size();
+  if (count > limits::kViolationsMax) {
+    violations.resize(limits::kViolationsMax);
+  }
   std::string payload;
   for (const Violation& v : violations) {
     for (const std::string* field :
@@ -163,9 +170,9 @@ absl::Status RefuseAll(std::vector<Violation> violations) {
   const Violation& first = violations.front();
   absl::Status status(
       InfoOf(first.reason).code,
-      violations.size() == 1
+      count == 1
           ? first.description
-          : absl::StrCat(first.description, " (and ", violations.size() - 1,
+          : absl::StrCat(first.description, " (and ", count - 1,
                          " more: see the details)"));
   status.SetPayload(kPayloadUrl, absl::Cord(payload));
   return status;

@@ -36,7 +36,8 @@ const ReasonInfo& InfoOf(absl::string_view reason);
 
 // One status for all of them. Its code is that of the first class found, in
 // the order INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION,
-// and the violations of that class come first. Requires: not empty.
+// and the violations of that class come first; of more than
+// limits::kViolationsMax the rest is counted only. Requires: not empty.
 absl::Status RefuseAll(std::vector<Violation> violations);
 absl::Status Refuse(Violation violation);
 

@@ -43,14 +43,13 @@ std::vector<Violation> ValidateRule(ReadTransaction& txn, const NewRule& rule,
   const RuleFacts facts{.policy = region_table::GetPolicy(txn),
                         .source = FactsOf(txn, rule.source),
                         .destination = FactsOf(txn, rule.destination)};
-  std::vector<Violation> state = CheckState(rule, facts);
-  // Of another owner's bucket nothing is told, not even by what else is said.
-  if (state.size() == 1 && state.front().reason == "DIFFERENT_OWNER") {
-    if (found.empty()) found = CheckRequest(rule);
-    return found.empty() ? state : found;
-  }
   for (Violation& violation : CheckRequest(rule)) {
     found.push_back(std::move(violation));
+  }
+  std::vector<Violation> state = CheckState(rule, facts);
+  // That the owners differ is told alone, or not at all.
+  if (state.size() == 1 && state.front().reason == "DIFFERENT_OWNER") {
+    return found.empty() ? state : found;
   }
   for (Violation& violation : state) found.push_back(std::move(violation));
   return found;

@@ -7,10 +7,12 @@
 #include "server/core/conditions.h"
 #include "server/core/limits.h"
 #include "server/core/names.h"
+#include "server/core/refusal.h"
 #include "storage/publisher_table.h"
 #include "storage/region_table.h"
 #include "storage/segment_table.h"
 #include "storage/server_table.h"
+#include "storage/session_table.h"
 
 namespace crr {
 namespace {
@@ -21,6 +23,11 @@ constexpr int64_t kOnlyPartition = 0;
 // A token is incarnation << 40 | counter: a restored database cannot give one
 // again.
 constexpr int kIncarnationShift = 40;
+
+// Beyond any bucket, and so far below the end of the numbers that sums of them
+// do not wrap around.
+constexpr int64_t kCountMax = int64_t{1} << 50;
+constexpr size_t kFilterReasonsMax = 32;
 
 WorkEvents AddUnit(Transaction& txn, Unit unit) {
   unit.id = TakeUnitId(txn);
@@ -63,10 +70,13 @@ absl::Status Senseless(absl::string_view why) {
 }
 
 absl::Status CheckSense(const Unit& unit, const Checkpoint& cp) {
-  if (cp.applied < 0 || cp.collapsed < 0 || cp.bytes < 0 ||
-      std::any_of(cp.filtered.begin(), cp.filtered.end(),
-                  [](const auto& entry) { return entry.second < 0; })) {
-    return Senseless("a count is negative");
+  const auto is_count = [](int64_t n) { return n >= 0 && n <= kCountMax; };
+  if (!is_count(cp.applied) || !is_count(cp.collapsed) || !is_count(cp.bytes) ||
+      cp.filtered.size() > kFilterReasonsMax ||
+      !std::all_of(
+          cp.filtered.begin(), cp.filtered.end(),
+          [&](const auto& entry) { return is_count(entry.second); })) {
+    return Senseless("a count is negative or beyond all measure");
   }
   const int64_t settled = cp.applied + cp.collapsed + Sum(cp.filtered);
   switch (unit.kind) {
@@ -81,6 +91,10 @@ absl::Status CheckSense(const Unit& unit, const Checkpoint& cp) {
     case UnitKind::kBackfill:
       if (cp.to.key < cp.from.key || cp.collapsed != 0) {
         return Senseless("a range never runs back and collapses nothing");
+      }
+      if (cp.to.key > unit.range_end ||
+          (cp.complete && cp.to.key != unit.range_end)) {
+        return Senseless("a range is complete at its end and not before");
       }
       return absl::OkStatus();
     case UnitKind::kInventory: {
@@ -258,6 +272,29 @@ UnitInfo DescribeUnit(ReadTransaction& txn, const Unit& unit) {
   return info;
 }
 
+absl::StatusOr<int64_t> StartSession(Transaction& txn,
+                                     const std::string& copier,
+                                     const std::string& region,
+                                     std::optional<int64_t> known,
+                                     absl::Time now) {
+  const auto newest = session_table::Newest(txn, copier);
+  if (known && newest && newest->number > *known &&
+      newest->successor_of != *known) {
+    return Refuse(
+        {.reason = "SESSION_SUPERSEDED",
+         .description = "a newer session of this copier took over"});
+  }
+  const int64_t number = TakeSessionNumber(txn);
+  session_table::Insert(txn,
+                        {.number = number,
+                         .copier = copier,
+                         .region = region,
+                         .successor_of = known.value_or(0)},
+                        now);
+  session_table::DeleteSuperseded(txn, copier);
+  return number;
+}
+
 WorkEvents StartIfReady(Transaction& txn, int64_t rule_uid) {
   const auto rule = rule_table::Get(txn, rule_uid);
   if (!rule || rule->state != RuleState::kStarting ||
@@ -315,7 +352,10 @@ absl::StatusOr<CheckpointOutcome> ApplyCheckpoint(
     const std::set<std::string>& attached, absl::Time now) {
   using Result = CheckpointOutcome::Result;
   const auto unit = unit_table::Get(txn, cp.unit_id);
-  if (!unit || unit->token != cp.token) return CheckpointOutcome{};
+  // Token 0 is that of no grant.
+  if (!unit || unit->token != cp.token || cp.token == 0) {
+    return CheckpointOutcome{};
+  }
   CRR_RETURN_IF_ERROR(CheckSense(*unit, cp));
   const auto rule = rule_table::Get(txn, unit->rule_uid);
   if (!rule) return CheckpointOutcome{};

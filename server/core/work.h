@@ -80,6 +80,15 @@ struct CheckpointOutcome {
   WorkEvents events;
 };
 
+// A new session for a copier. `known`: the one that it wants to go on with.
+// ABORTED SESSION_SUPERSEDED when another process took over since; not when the
+// newest session is its own, whose welcome it never saw.
+absl::StatusOr<int64_t> StartSession(Transaction& txn,
+                                     const std::string& copier,
+                                     const std::string& region,
+                                     std::optional<int64_t> known,
+                                     absl::Time now);
+
 // Makes the PROBE unit of a STARTING rule when nothing keeps it from starting.
 WorkEvents StartIfReady(Transaction& txn, int64_t rule_uid);
 

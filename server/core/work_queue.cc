@@ -20,7 +20,11 @@ int PriorityOf(UnitKind kind) {
 void WorkQueue::Offer(int64_t unit_id, int64_t rule_uid, UnitKind kind,
                       int64_t max_leases, Ticks not_before, Ticks now) {
   CRR_CHECK(!offered_.contains(unit_id));
-  rules_[rule_uid].max_leases = max_leases;
+  const auto [rule, is_new] = rules_.try_emplace(rule_uid);
+  rule->second.max_leases = max_leases;
+  // Whoever comes, or comes back, stands behind those that wait.
+  if (is_new) rule->second.last_served = ++served_;
+  ++rule->second.offers;
   Offered offered{rule_uid, PriorityOf(kind), std::nullopt};
   if (not_before > now) {
     offered.not_before = not_before;
@@ -37,6 +41,7 @@ void WorkQueue::Withdraw(int64_t unit_id) {
   if (found == offered_.end()) return;
   const Offered offered = found->second;
   offered_.erase(found);
+  --rules_.at(offered.rule_uid).offers;
   if (offered.not_before) {
     delayed_.erase({*offered.not_before, unit_id});
   } else {
@@ -87,7 +92,7 @@ void WorkQueue::Reorder(int64_t rule_uid) {
     rule.key = RuleKey(rule.leases > 0, rule.ready.begin()->first, rule.leases,
                        rule.last_served, rule_uid);
     order_.insert(*rule.key);
-  } else if (rule.ready.empty() && rule.leases == 0) {
+  } else if (rule.offers == 0 && rule.leases == 0) {
     rules_.erase(found);
   }
 }

@@ -48,6 +48,7 @@ class WorkQueue {
   using RuleKey = std::tuple<bool, int, int64_t, int64_t, int64_t>;
   struct RuleQueue {
     std::set<std::pair<int, int64_t>> ready;  // By priority, then unit id.
+    int64_t offers = 0;  // Ready or waiting for their time.
     int64_t leases = 0;
     int64_t max_leases = 0;
     int64_t last_served = 0;

@@ -13,8 +13,6 @@
 namespace crr {
 namespace {
 
-constexpr size_t kViolationsMax = 20;
-
 // One record of a ChangeBatch: records stand one after the other in the log,
 // and together they are a serialised ChangeBatch.
 std::string Encode(const v1::Change& change) {
@@ -67,7 +65,7 @@ std::vector<PublishedChange> FromProto(
   const auto refuse = [&](absl::string_view reason, int i,
                           absl::string_view field,
                           absl::string_view description) {
-    if (found.size() >= kViolationsMax) return;
+    if (found.size() > limits::kViolationsMax) return;
     found.push_back({.reason = std::string(reason),
                      .field = absl::StrCat("batch.changes[", i, "].", field),
                      .description = std::string(description)});
@@ -123,6 +121,9 @@ std::vector<PublishedChange> FromProto(
     }
     if (change.has_event_time()) {
       parsed.event_time = FromProto(change.event_time());
+      if (!IsTime(change.event_time())) {
+        refuse("INVALID_TIME", i, "event_time", "not a time");
+      }
     }
     parsed.encoded = Encode(change);
     changes.push_back(std::move(parsed));

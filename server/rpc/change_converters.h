@@ -16,7 +16,7 @@ Publisher FromProto(const v1::PublishChangesRequest::Hello& hello,
                     std::vector<Violation>& found);
 
 // The changes of a batch, checked: names, keys, kinds and sizes. At most 20
-// violations are listed. A change without a time gets `now`.
+// violations are counted. A change without a time gets `now`.
 std::vector<PublishedChange> FromProto(
     const v1::PublishChangesRequest::Batch& batch, absl::Time now,
     std::vector<Violation>& found);

@@ -81,7 +81,7 @@ class ChangeService::PublishStream final
     greeted_ = true;
     if (!publisher_.id.empty()) {
       attachment_ = service_.publishers_.Attach(
-          publisher_.id, [weak = weak_from_this()](PublisherHub::End end) {
+          publisher_, [weak = weak_from_this()](PublisherHub::End end) {
             const auto stream = weak.lock();
             if (stream == nullptr) return;
             stream->Close(Refuse(
@@ -136,6 +136,11 @@ class ChangeService::PublishStream final
       return Close(Refuse({.reason = "REQUIRED_FIELD_MISSING",
                            .field = "complete_through.time",
                            .description = "the time is required"}));
+    }
+    if (!IsTime(message.time())) {
+      return Close(Refuse({.reason = "INVALID_TIME",
+                           .field = "complete_through.time",
+                           .description = "not a time"}));
     }
     if (attachment_ != 0) {
       service_.publishers_.CompleteThrough(publisher_.id, attachment_,

@@ -139,6 +139,12 @@ absl::Time FromProto(const google::protobuf::Timestamp& time) {
          absl::Nanoseconds(time.nanos());
 }
 
+bool IsTime(const google::protobuf::Timestamp& time) {
+  // The bounds that timestamp.proto documents.
+  return time.seconds() >= -62'135'596'800 && time.seconds() <= 253'402'300'799 &&
+         time.nanos() >= 0 && time.nanos() <= 999'999'999;
+}
+
 v1::Bucket::Versioning ToProto(Versioning versioning) {
   switch (versioning) {
     case Versioning::kUnversioned: return v1::Bucket::UNVERSIONED;

@@ -34,6 +34,9 @@ Versioning FromProto(v1::Bucket::Versioning versioning);
 google::protobuf::Timestamp ToProto(absl::Time time);
 google::protobuf::Duration ToProto(absl::Duration duration);
 absl::Time FromProto(const google::protobuf::Timestamp& time);
+// Whether it is a time that every client can show: the years 1 to 9999, with
+// nanoseconds below a second.
+bool IsTime(const google::protobuf::Timestamp& time);
 
 NewRule FromProto(const v1::CreateRuleRequest& request,
                   std::vector<Violation>& found);

@@ -94,10 +94,38 @@ class SessionStream final
   StreamId id_ = 0;
 };
 
-StreamId SessionStreams::Add(std::weak_ptr<SessionStream> stream) {
-  MutexLock lock(mu_);
-  streams_.emplace(next_, std::move(stream));
-  return next_++;
+namespace {
+
+absl::Status Draining() {
+  return Refuse(
+      {.reason = "DRAINING", .description = "the server is stopping"});
+}
+
+}  // namespace
+
+StreamId SessionStreams::Add(const std::shared_ptr<SessionStream>& stream) {
+  StreamId id = 0;
+  bool draining = false;
+  {
+    MutexLock lock(mu_);
+    id = next_++;
+    streams_.emplace(id, stream);
+    draining = draining_;
+  }
+  if (draining) stream->Close(Draining());
+  return id;
+}
+
+void SessionStreams::Drain() {
+  std::map<StreamId, std::weak_ptr<SessionStream>> streams;
+  {
+    MutexLock lock(mu_);
+    draining_ = true;
+    streams = streams_;
+  }
+  for (const auto& [id, weak] : streams) {
+    if (const auto stream = weak.lock()) stream->Close(Draining());
+  }
 }
 
 void SessionStreams::Remove(StreamId id) {

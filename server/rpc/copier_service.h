@@ -20,16 +20,21 @@ class SessionStreams final : public LeaseOutput {
  public:
   explicit SessionStreams(LeaseOptions options) : options_(options) {}
 
-  StreamId Add(std::weak_ptr<SessionStream> stream);
+  StreamId Add(const std::shared_ptr<SessionStream>& stream);
   void Remove(StreamId id);
   void Send(StreamId id, LeaseMessage message) override;
   void Close(StreamId id, absl::Status status) override;
+
+  // Tells every stream to move, those that have not said hello and those that
+  // are yet to come included.
+  void Drain();
 
  private:
   std::shared_ptr<SessionStream> Find(StreamId id);
 
   const LeaseOptions options_;
   Mutex mu_;
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
   StreamId next_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<StreamId, std::weak_ptr<SessionStream>> streams_
       ABSL_GUARDED_BY(mu_);

@@ -187,6 +187,9 @@ CREATE TABLE sessions (
   session_number INTEGER NOT NULL PRIMARY KEY,
   copier         TEXT    NOT NULL,
   region         TEXT    NOT NULL,
+  -- The session that the copier wanted to go on with, and that was over; 0 when
+  -- it named none.
+  successor_of   INTEGER NOT NULL DEFAULT 0,
   start_time_us  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_by_copier ON sessions (copier, session_number);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "proto/cc/resource_name.h"
 
@@ -10,9 +11,10 @@ namespace crr {
 namespace {
 
 TEST(CopierIdTest, IsValidWhateverTheHostIsCalled) {
-  for (const std::string host :
-       {"", "host", "HOST.example.org", "--x--", "..", "häst", "a_b",
-        std::string(255, 'h').c_str(), std::string(255, '.').c_str()}) {
+  const std::vector<std::string> hosts{
+      "",   "host", "HOST.example.org",    "--x--",
+      "..", "häst", std::string(255, 'h'), std::string(255, '.')};
+  for (const std::string& host : hosts) {
     EXPECT_TRUE(IsId(DefaultCopierId(host, 4'194'304))) << host;
   }
 }

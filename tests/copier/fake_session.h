@@ -17,8 +17,9 @@ namespace crr::test {
 // answers when the test says so. Thread-safe.
 class FakeSession {
  public:
-  explicit FakeSession(v1::Lease lease)
-      : link_(std::move(lease), Clock::Real(), kTerms, Clock::Real().Now(),
+  // `sent`: what the lease counts from.
+  FakeSession(v1::Lease lease, Ticks sent)
+      : link_(std::move(lease), Clock::Real(), kTerms, sent,
               [this](v1::SessionRequest request) {
                 MutexLock lock(mu_);
                 sent_.push_back(std::move(request));

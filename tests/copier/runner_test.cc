@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <latch>
 #include <map>
@@ -88,10 +89,11 @@ class RunnerTest : public ::testing::Test {
     if (session_ != nullptr) session_->link().Lose();
   }
 
-  // Starts the runner of `lease_`.
-  test::FakeSession& Start(v1::Lease::Kind kind) {
+  // Starts the runner of `lease_`, last renewed by what was sent at `sent`.
+  test::FakeSession& Start(v1::Lease::Kind kind,
+                           Ticks sent = Clock::Real().Now()) {
     lease_.set_kind(kind);
-    session_ = std::make_unique<test::FakeSession>(lease_);
+    session_ = std::make_unique<test::FakeSession>(lease_, sent);
     end_ = std::async(std::launch::async, [this] {
       return RunLease({session_->link(), pool_, Clock::Real(), timing_},
                       stores_);
@@ -454,6 +456,26 @@ TEST_F(RunnerTest, ALostLeaseWritesNothingMore) {
   EXPECT_FALSE(End().release);
   EXPECT_TRUE(session.NothingSent());
   EXPECT_TRUE(Replicas().empty());
+}
+
+TEST_F(RunnerTest, ALeaseThatRanOutStartsNothingUntilItIsRenewed) {
+  Put("a", "x");
+  std::latch opened(1);
+  stores_.destination->After(Call::kGetBucket,
+                             [&](auto, auto) { opened.count_down(); });
+  std::atomic<bool> always_allowed = true;
+  stores_.source->Before(Call::kHead, [&](auto, auto) {
+    if (!session_->link().guard().StartAllowed()) always_allowed = false;
+  });
+  test::FakeSession& session =
+      Start(v1::Lease::BACKFILL,
+            Clock::Real().Now() + -test::FakeSession::kTerms.ttl);
+  opened.wait();
+  session.link().Renew(test::FakeSession::kTerms, Clock::Real().Now());
+  const v1::Checkpoint checkpoint = session.NextCheckpoint();
+  EXPECT_TRUE(checkpoint.complete());
+  EXPECT_EQ(checkpoint.applied(), 1);
+  EXPECT_TRUE(always_allowed);
 }
 
 TEST_F(RunnerTest, ALargeObjectStopsWhenTheTimeToDrainIsUp) {

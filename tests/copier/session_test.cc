@@ -93,7 +93,8 @@ class SessionTest : public ::testing::Test {
     session_ = std::make_unique<Session>(
         options_, transport_,
         [this](LeaseLink& link) { return runner_.Run(link); }, Clock::Real());
-    result_ = std::async(std::launch::async, [this] { return session_->Run(); });
+    result_ =
+        std::async(std::launch::async, [this] { return session_->Run(); });
   }
   absl::Status Result() { return result_.get(); }
 
@@ -214,7 +215,6 @@ TEST_F(SessionTest, GoesOnWithItsLeasesAndRepeatsWhatWasNotAcknowledged) {
   const v1::Checkpoint next = stream->NextButHeartbeats().checkpoint();
   EXPECT_EQ(next.to().sequence(), 15);
   stream->Send(Recorded(next));
-  // Answers come in order: the heartbeat's says that the other was read.
   stream->Send(Segment(1, 101, 16));
   const v1::Checkpoint last = stream->NextButHeartbeats().checkpoint();
   stream->Break();

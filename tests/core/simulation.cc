@@ -1,0 +1,493 @@
+#include "tests/core/simulation.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/progress.h"
+#include "storage/rule_table.h"
+
+namespace crr::test {
+namespace {
+
+constexpr int kSteps = 4000;
+constexpr int kPairs = 3;
+constexpr int kKeys = 12;
+constexpr absl::Duration kPatience = absl::Minutes(5);
+constexpr char kPublisher[] = "gw";
+constexpr PublisherScope::Kind kRegionScope = PublisherScope::Kind::kRegion;
+
+}  // namespace
+
+absl::StatusOr<CheckpointOutcome> Simulation::WatchedStore::ApplyBody(
+    Transaction& txn, const Checkpoint& checkpoint) {
+  const auto before = unit_table::Get(txn, checkpoint.unit_id);
+  Checkpoint seen = checkpoint;
+  if (simulation_.weakness_.token_is_ignored && before) {
+    seen.token = before->token;
+  }
+  auto outcome = ManualStore::ApplyBody(txn, seen);
+  if (!outcome.ok() || !before ||
+      outcome->result != CheckpointOutcome::Result::kRecorded) {
+    return outcome;
+  }
+  const auto after = unit_table::Get(txn, checkpoint.unit_id);
+  const bool changed = !after || after->cursor != before->cursor;
+  if (changed && checkpoint.token != before->token) {
+    simulation_.Fail(absl::StrCat("unit ", checkpoint.unit_id,
+                                  " was changed under an old token"));
+  }
+  if (!changed) ++simulation_.reached_["a checkpoint again"];
+  return outcome;
+}
+
+Simulation::Simulation(uint64_t seed, Weakness weakness)
+    : weakness_(weakness), random_(seed) {
+  for (int i = 0; i < kPairs; ++i) {
+    pairs_.push_back({absl::StrCat("source-", i), absl::StrCat("dest-", i)});
+    tables_.AddBucket(pairs_.back().source, kHangzhou);
+    tables_.AddBucket(pairs_.back().destination, kBeijing);
+  }
+  tables_.Do([](Transaction& txn) {
+    return AttachPublisher(txn,
+                           {.id = kPublisher,
+                            .scope = {kRegionScope, kHangzhou},
+                            .epoch = 1},
+                           Epoch())
+        .ok();
+  });
+  store_.attached = {kPublisher};
+  for (int i = 0; i < 3 * kKeys; ++i) WriteSomething();
+  StartServer();
+  const size_t copiers = 1 + Pick(3);
+  for (size_t i = 1; i <= copiers; ++i) AddCopier(absl::StrCat("c", i));
+}
+
+void Simulation::StartServer() {
+  LeaseOptions options = terms_;
+  if (weakness_.grace_is_left_out) {
+    options.grace = absl::ZeroDuration();
+    options.commit_bound = absl::ZeroDuration();
+  }
+  if (weakness_.restart_forgets_leases) {
+    tables_.Do([](Transaction& txn) { txn.Execute("DELETE FROM leases"); });
+  }
+  core_ = std::make_unique<LeaseCore>(options, clock_, store_, wire_);
+  LeaseCore::Restored restored;
+  tables_.Do([&](Transaction& txn) {
+    for (const Unit& unit : unit_table::All(txn)) {
+      restored.units.push_back(DescribeUnit(txn, unit));
+    }
+    restored.leases = unit_table::AllLeases(txn);
+    for (const auto& row :
+         txn.Query("SELECT session_number, copier FROM sessions")) {
+      restored.sessions.emplace(row.Int(0), row.Text(1));
+    }
+    restored.closing =
+        rule_table::UidsInState(txn, RuleState::kClosing, std::nullopt);
+  });
+  core_->Restore(restored);
+  next_tick_ = clock_.Now() + core_->tick_interval();
+}
+
+void Simulation::CountServer() {
+  const LeaseCore::Counts counts = core_->counts();
+  reached_["a grant"] += counts.grants;
+  reached_["an expiry"] += counts.expiries;
+  reached_["a fenced checkpoint"] += counts.fenced;
+}
+
+void Simulation::RestartServer() {
+  CountServer();
+  ++reached_["a restart"];
+  store_.Crash();
+  batch_is_under_way_ = false;
+  wire_.BreakAll([this](size_t bound) { return Pick(bound); });
+  StartServer();
+}
+
+void Simulation::AddCopier(const std::string& id) {
+  copiers_.push_back(std::make_unique<ModelCopier>(
+      ModelCopier::Options{
+          .id = id,
+          .lease_credit = 1 + static_cast<int64_t>(Pick(4)),
+          .terms = terms_,
+          // Both ends of what the protocol allows.
+          .clock_rate = OneIn(2) ? 0.995 : 1.005},
+      clock_, wire_, stores_, [this](size_t bound) { return Pick(bound); }));
+}
+
+void Simulation::Advance(absl::Duration time) {
+  while (time > absl::ZeroDuration()) {
+    const absl::Duration step = std::min(time, absl::Milliseconds(250));
+    clock_.Advance(step);
+    time -= step;
+    for (const auto& copier : copiers_) {
+      if (!IsFrozen(*copier)) copier->Beat();
+    }
+    std::erase_if(held_until_, [&](const auto& held) {
+      if (held.second > clock_.Now()) return false;
+      wire_.LetGo(held.first);
+      return true;
+    });
+    if (clock_.Now() >= next_tick_) {
+      core_->Tick();
+      next_tick_ = clock_.Now() + core_->tick_interval();
+    }
+    CheckWriters();
+  }
+}
+
+bool Simulation::RunStep() {
+  if (!store_.RunStep()) return false;
+  CheckTables();
+  return true;
+}
+
+void Simulation::Step() {
+  const auto pick = [this](size_t bound) { return Pick(bound); };
+  const size_t dice = Pick(100);
+  if (dice < 15) {
+    Advance(absl::Milliseconds(static_cast<int64_t>(Pick(200))));
+  } else if (dice < 18) {
+    Advance(absl::Milliseconds(static_cast<int64_t>(Pick(3000))));
+  } else if (dice < 33) {
+    RunStep();
+  } else if (dice < 48) {
+    store_.Deliver();
+  } else if (dice < 53) {
+    store_.RunRead();
+  } else if (dice < 67) {
+    wire_.DeliverUp(*core_, pick);
+  } else if (dice < 80) {
+    ModelCopier& copier = SomeCopier();
+    if (!IsFrozen(copier)) copier.Receive();
+  } else if (dice < 90) {
+    ModelCopier& copier = SomeCopier();
+    if (!IsFrozen(copier)) copier.Work();
+  } else if (dice < 93) {
+    WriteSomething();
+  } else if (dice < 96) {
+    SendBatch();
+  } else if (dice < 97) {
+    CreateRule();
+  } else {
+    Disturb();
+  }
+  CheckWriters();
+}
+
+void Simulation::Disturb() {
+  const auto pick = [this](size_t bound) { return Pick(bound); };
+  ModelCopier& copier = SomeCopier();
+  switch (Pick(13)) {
+    case 0:  // A process dies, and another comes under its name.
+    case 1: {
+      const std::string id = copier.id();
+      reached_["a lease lost by its holder"] += copier.lost();
+      if (!copier.MayWrite(clock_.Now()).empty()) ++reached_["a kill at work"];
+      copier.Kill();
+      const auto it = std::find_if(
+          copiers_.begin(), copiers_.end(),
+          [&](const auto& one) { return one.get() == &copier; });
+      ghosts_.push_back(std::move(*it));
+      copiers_.erase(it);
+      frozen_until_.erase(id);
+      AddCopier(id);
+      break;
+    }
+    case 2:  // It stands still, shorter or longer than its leases last.
+    case 3:
+      frozen_until_[copier.id()] =
+          clock_.Now() + absl::Milliseconds(static_cast<int64_t>(Pick(25'000)));
+      break;
+    case 4:
+    case 5:
+      wire_.Break(copier.stream(), pick);
+      break;
+    case 6:
+      wire_.Hold(copier.stream());
+      held_until_[copier.stream()] =
+          clock_.Now() + absl::Milliseconds(static_cast<int64_t>(Pick(25'000)));
+      break;
+    case 7:
+      if (!OneIn(3)) break;
+      RestartServer();
+      break;
+    case 8:  // The server stands still.
+      if (OneIn(2)) {
+        clock_.Advance(
+            absl::Milliseconds(static_cast<int64_t>(Pick(40'000))));
+      }
+      break;
+    case 9:
+      copier.Repeat();
+      break;
+    case 10:
+      copier.GiveUp(OneIn(2) ? "STOPPING" : "STORE_UNREACHABLE");
+      break;
+    case 11: {
+      using Kind = ManualStore::Kind;
+      constexpr Kind kinds[] = {Kind::kStartSession, Kind::kGrant, Kind::kApply,
+                                Kind::kEnd, Kind::kClose};
+      store_.Refuse(kinds[Pick(5)],
+                    absl::ResourceExhaustedError("the disk is full"),
+                    1 + static_cast<int>(Pick(3)));
+      break;
+    }
+    case 12:
+      if (OneIn(4)) {
+        DeleteRule();
+      } else if (store_.attached.empty()) {
+        store_.attached = {kPublisher};
+      } else if (OneIn(4)) {
+        store_.attached.clear();
+      }
+      break;
+  }
+}
+
+void Simulation::WriteSomething() {
+  const Pair& pair = pairs_[Pick(pairs_.size())];
+  // Half of the keys are outside of a prefix that some rules have.
+  const std::string key =
+      absl::StrCat(OneIn(2) ? "a/" : "b/", 100 + Pick(kKeys));
+  const bool exists = !OneIn(4);
+  stores_.Write(pair.source, key, exists);
+  unsent_.push_back({.bucket = pair.source,
+                     .key = key,
+                     .kind = exists ? PublishedChange::Kind::kPut
+                                    : PublishedChange::Kind::kDelete,
+                     .event_time = clock_.WallNow(),
+                     .encoded = absl::StrCat(key, "\n")});
+}
+
+void Simulation::SendBatch() {
+  if (batch_is_under_way_) return;
+  if (outbox_.empty()) {
+    if (unsent_.empty()) return;
+    outbox_.push_back({.publisher = kPublisher,
+                       .scope = {kRegionScope, kHangzhou},
+                       .epoch = 1,
+                       .number = next_batch_++,
+                       .changes = std::exchange(unsent_, {})});
+  }
+  batch_is_under_way_ = true;
+  store_.Submit(
+      [this, batch = outbox_.front()](
+          Transaction& txn) -> absl::StatusOr<WorkEvents> {
+        const auto stored = publisher_table::Get(txn, kPublisher);
+        const bool repeated = stored && stored->last_number >= batch.number;
+        auto outcome =
+            AppendBatch(txn, batch, int64_t{1} << 40, clock_.WallNow());
+        if (!outcome.ok()) return outcome.status();
+        if (repeated) ++reached_["a batch again"];
+        for (const PublishedChange& change : batch.changes) {
+          const auto rule = rule_table::GetBySource(txn, change.bucket);
+          if (repeated || !rule || rule->state == RuleState::kClosing) continue;
+          logged_[rule->uid].insert(change.key);
+        }
+        return outcome->events;
+      },
+      [this, number = outbox_.front().number](const WorkEvents& events) {
+        core_->OnWork(events);
+        batch_is_under_way_ = false;
+        if (!outbox_.empty() && outbox_.front().number == number) {
+          outbox_.pop_front();
+        }
+      });
+}
+
+void Simulation::CreateRule() {
+  const Pair& pair = pairs_[Pick(pairs_.size())];
+  NewRule rule = TestTables::RequestFor(
+      {.source = pair.source,
+       .destination = pair.destination,
+       .prefixes = OneIn(3) ? std::vector<std::string>{"a/"}
+                            : std::vector<std::string>{},
+       .historical = OneIn(2),
+       .max_leases = static_cast<int64_t>(Pick(3))});
+  store_.Submit(
+      [this, rule, now = clock_.WallNow()](
+          Transaction& txn) -> absl::StatusOr<WorkEvents> {
+        auto outcome = crr::CreateRule(txn, rule, {}, now);
+        if (!outcome.ok()) return outcome.status();
+        ++reached_["a rule"];
+        return outcome->events;
+      },
+      [this](const WorkEvents& events) { core_->OnWork(events); });
+}
+
+void Simulation::DeleteRule() {
+  const Pair& pair = pairs_[Pick(pairs_.size())];
+  store_.Submit(
+      [this, source = pair.source, now = clock_.WallNow()](
+          Transaction& txn) -> absl::StatusOr<WorkEvents> {
+        const auto rule = rule_table::GetBySource(txn, source);
+        if (!rule) return WorkEvents{};
+        if (unit_table::RuleHasLease(txn, rule->uid)) {
+          ++reached_["a rule closed under a lease"];
+        }
+        auto outcome = crr::DeleteRule(txn, *rule, now);
+        if (!outcome.ok()) return outcome.status();
+        return outcome->events;
+      },
+      [this](const WorkEvents& events) { core_->OnWork(events); });
+}
+
+// --------------------------------------------------------------------- checks
+
+void Simulation::CheckTables() {
+  tables_.Do([&](Transaction& txn) {
+    for (const auto& row : txn.Query(
+             "SELECT unit_id, token, cursor_sequence, cursor_key "
+             "FROM work_units")) {
+      Seen& seen = units_seen_[row.Int(0)];
+      const Cursor cursor{row.Int(2), row.Bytes(3)};
+      if (row.Int(1) < seen.token) {
+        Fail(absl::StrCat("the token of unit ", row.Int(0), " fell"));
+      }
+      if (cursor.sequence < seen.cursor.sequence ||
+          cursor.key < seen.cursor.key) {
+        Fail(absl::StrCat("the cursor of unit ", row.Int(0), " ran back"));
+      }
+      seen = {row.Int(1), cursor};
+    }
+    for (const auto& row : txn.Query(
+             "SELECT u.rule_uid, r.max_leases, count(*) FROM leases l "
+             "JOIN work_units u ON u.unit_id = l.unit_id "
+             "JOIN rules r ON r.rule_uid = u.rule_uid GROUP BY u.rule_uid")) {
+      if (row.Int(1) > 0 && row.Int(2) > row.Int(1)) {
+        Fail(absl::StrCat("rule ", row.Int(0), " has ", row.Int(2),
+                          " leases; its bound is ", row.Int(1)));
+      }
+    }
+    for (const auto& row : txn.Query(
+             "SELECT r.rule_uid, c.published, c.applied + c.collapsed + "
+             "c.resync + c.failed, "
+             "(SELECT coalesce(sum(changes), 0) FROM rule_filtered f "
+             " WHERE f.rule_uid = r.rule_uid), "
+             "(SELECT coalesce(sum(last_sequence - max(first_sequence - 1, "
+             "   coalesce(u.cursor_sequence, 0))), 0) FROM change_segments s "
+             " WHERE s.rule_uid = r.rule_uid "
+             " AND last_sequence > coalesce(u.cursor_sequence, 0)) "
+             "FROM rules r JOIN rule_counters c ON c.rule_uid = r.rule_uid "
+             "LEFT JOIN work_units u "
+             "ON u.rule_uid = r.rule_uid AND u.kind = 4")) {
+      const int64_t settled = row.Int(2) + row.Int(3) + row.Int(4);
+      if (row.Int(1) != settled) {
+        Fail(absl::StrCat("rule ", row.Int(0), ": ", row.Int(1),
+                          " published, and ", settled, " in the ledger"));
+      }
+    }
+  });
+}
+
+void Simulation::CheckWriters() {
+  const Ticks now = clock_.Now();
+  std::map<int64_t, const ModelCopier*> writers;
+  const auto check = [&](const ModelCopier& copier) {
+    for (const int64_t unit : copier.MayWrite(now)) {
+      const auto [it, is_new] = writers.emplace(unit, &copier);
+      if (!is_new && it->second != &copier) {
+        Fail(absl::StrCat("both ", it->second->id(), " and ", copier.id(),
+                          " may write for unit ", unit));
+      }
+    }
+    if (!copier.complaint().empty()) Fail(copier.complaint());
+  };
+  const auto check_alive = [&](const ModelCopier& copier) {
+    check(copier);
+    // Of two processes under one name the first is dead here.
+    if (copier.superseded()) {
+      Fail(absl::StrCat(copier.id(), " was sent away, and nobody came"));
+    }
+  };
+  for (const auto& copier : copiers_) check_alive(*copier);
+  for (const auto& ghost : ghosts_) check(*ghost);
+  std::erase_if(ghosts_, [&](const auto& ghost) {
+    return ghost->MayWrite(now).empty();
+  });
+}
+
+bool Simulation::Done() {
+  return unsent_.empty() && outbox_.empty() &&
+         tables_.Number("SELECT count(*) FROM change_segments") == 0 &&
+         tables_.Number("SELECT count(*) FROM work_units WHERE kind <> 4") ==
+             0 &&
+         tables_.Number("SELECT count(*) FROM rules WHERE state <> 2") == 0;
+}
+
+// The faults are over: all copiers are well, and so is the disk.
+void Simulation::Finish() {
+  const auto pick = [this](size_t bound) { return Pick(bound); };
+  frozen_until_.clear();
+  for (const auto& [stream, until] : held_until_) wire_.LetGo(stream);
+  store_.attached = {kPublisher};
+  store_.ClearRefusals();
+  const Ticks end = clock_.Now() + kPatience;
+  while (violation_.empty() && !Done()) {
+    if (clock_.Now() >= end) {
+      return Fail(absl::StrCat(
+          "not done after ", absl::FormatDuration(kPatience), ": ",
+          tables_.Number("SELECT count(*) FROM change_segments"), " segments, ",
+          tables_.Number("SELECT count(*) FROM work_units"), " units, ",
+          tables_.Number("SELECT count(*) FROM leases"), " leases, ",
+          tables_.Number("SELECT count(*) FROM rules WHERE state <> 2"),
+          " rules that are not ACTIVE"));
+    }
+    Advance(absl::Milliseconds(250));
+    SendBatch();
+    for (bool busy = true; busy;) {
+      busy = RunStep() || store_.Deliver() || store_.RunRead() ||
+             wire_.DeliverUp(*core_, pick);
+      for (const auto& copier : copiers_) {
+        busy = copier->Receive() || busy;
+        busy = copier->Work() || busy;
+      }
+      CheckWriters();
+    }
+  }
+}
+
+void Simulation::CheckBuckets() {
+  for (const Pair& pair : pairs_) {
+    const auto rule = tables_.Do([&](Transaction& txn) {
+      return rule_table::GetBySource(txn, pair.source);
+    });
+    if (!rule) continue;
+    const ModelStores::Bucket& there = stores_.of(pair.destination);
+    for (const auto& [key, state] : stores_.of(pair.source)) {
+      if (!rule->prefixes.empty() && key.rfind("a/", 0) != 0) continue;
+      const bool must_be_there = logged_[rule->uid].contains(key) ||
+                                 (rule->historical && state.exists);
+      if (!must_be_there) continue;
+      const auto found = there.find(key);
+      if (found == there.end() || found->second != state) {
+        Fail(absl::StrCat(pair.destination, "/", key, " is not that of ",
+                          pair.source));
+      }
+    }
+    const auto progress = tables_.Do([&](Transaction& txn) {
+      return ProgressOf(txn, *rule, {}, clock_.WallNow());
+    });
+    if (progress.historical && progress.historical->fraction != 1) {
+      Fail(absl::StrCat("all ranges of ", pair.source, " are done, and ",
+                        progress.historical->fraction, " is shown"));
+    }
+  }
+}
+
+std::string Simulation::Run() {
+  for (int step = 0; step < kSteps && violation_.empty(); ++step) Step();
+  if (violation_.empty()) Finish();
+  if (violation_.empty()) CheckBuckets();
+  CountServer();
+  for (const auto& copier : copiers_) {
+    reached_["a lease lost by its holder"] += copier->lost();
+  }
+  return violation_;
+}
+
+}  // namespace crr::test

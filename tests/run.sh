@@ -1,0 +1,91 @@
+#!/bin/bash
+# Runs everything, from a bare Debian 12 machine to the last test: packages,
+# build, unit tests, end-to-end tests over real processes, the demo. Its last
+# line is `N passed, N failed, N skipped`; it exits with 0 only if none failed.
+#
+#   tests/run.sh           the above
+#   tests/run.sh --quick   without the end-to-end tests and the demo
+#   tests/run.sh --all     also the unit tests under ASan and UBSan, and larger
+#                          rounds of the end-to-end tests and of the demo
+. "$(dirname -- "${BASH_SOURCE[0]}")/../deploy/common.sh"
+
+mode=${1:-}
+if [[ $# -gt 1 || ! $mode =~ ^(--quick|--all)?$ ]]; then
+  echo "usage: $0 [--quick|--all]" >&2
+  exit 2
+fi
+begun_all=$EPOCHREALTIME
+passed=0 failed=0 skipped=0
+
+# Ends the run with the totals.
+finish() {
+  echo "All of it took $(seconds_since "$begun_all")"
+  echo "$passed passed, $failed failed, $skipped skipped"
+  exit "$((failed > 0))"
+}
+
+# prepare NAME COMMAND...: a stage that the rest cannot do without.
+prepare() {
+  stage "$@" || { failed=$((failed + 1)) && finish; }
+}
+
+# try NAME COMMAND...: a stage of tests. Its last counts are added up; a stage
+# that does not count is one test.
+try() {
+  local counts='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' status=0 line
+  local before=$failed
+  stage "$@" || status=$?
+  if line=$(grep -E "$counts" "$WORK/$1.log" | tail -n 1); then
+    echo "   $line"
+    # shellcheck disable=SC2086  # Split on purpose.
+    set -- $line
+    passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+  elif [[ $status == 0 ]]; then
+    passed=$((passed + 1))
+  fi
+  if [[ $status != 0 && $failed == "$before" ]]; then failed=$((failed + 1)); fi
+}
+
+build() {
+  configure "$1" && cmake --build --preset "$1"
+}
+
+unit_tests() {
+  local results=$WORK/$1-results status=0
+  mkdir -- "$results" && cd -- "$ROOT" || return
+  GTEST_OUTPUT=xml:$results/ \
+    ctest --preset "$1" --output-junit "$results/ctest.xml" || status=$?
+  /usr/bin/python3 tests/count.py "$results" && return "$status"
+}
+
+# A folder with some of what makes trouble.
+small_folder() {
+  local folder="$WORK/a small folder" i
+  mkdir -p -- "$folder/with space/deep/er" "$folder/ünïcode"
+  for i in {1..200}; do
+    echo "file $i" >"$folder/with space/file $i"
+  done
+  for i in {1..30}; do
+    head -c "$((i * 10000))" /dev/urandom >"$folder/with space/deep/er/$i"
+  done
+  : >"$folder/ünïcode/empty 'file'"
+  echo dash >"$folder/--dash"
+  echo dollar >"$folder/\$HOME \"quoted\" * [x] \\"
+  printf '%s' "$folder"
+}
+
+sanitizers=()
+if [[ $mode == --all ]]; then sanitizers=(--with-sanitizers); fi
+prepare packages "$ROOT/deploy/install-deps.sh" "${sanitizers[@]}"
+prepare build build release
+try unit unit_tests release
+if [[ $mode != --quick ]]; then
+  try e2e /usr/bin/python3 "$ROOT/tests/e2e/run.py" "${mode:---usual}"
+  try demo "$ROOT/deploy/demo.sh" "$(small_folder)"
+fi
+if [[ $mode == --all ]]; then
+  try demo-usr-share "$ROOT/deploy/demo.sh"
+  prepare build-asan build asan
+  try unit-asan unit_tests asan
+fi
+finish

@@ -1,0 +1,340 @@
+#include "storage/segment_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "storage/database.h"
+#include "tests/storage/helpers.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace crr {
+namespace {
+
+using test::Nothing;
+using test::Write;
+using test::WriterBlock;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr int64_t kBytesMax = 10;
+
+absl::Time At(int64_t seconds) { return absl::FromUnixSeconds(seconds); }
+
+Segment Changes(int64_t first, int64_t last, const std::string& bytes,
+                int64_t event_seconds = 100) {
+  return {.first_sequence = first,
+          .last_sequence = last,
+          .oldest_event = At(event_seconds),
+          .changes = bytes};
+}
+
+// A segment as text: first-last@oldest:bytes.
+std::string Show(const Segment& segment) {
+  return absl::StrCat(segment.first_sequence, "-", segment.last_sequence, "@",
+                      absl::ToUnixSeconds(segment.oldest_event), ":",
+                      segment.changes);
+}
+
+class SegmentTableTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto database = Database::Open({.path = dir_ / "crr.db"});
+    ASSERT_OK(database);
+    database_ = *std::move(database);
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      rule_ = test::AddRule(txn, "aaa", "bbb");
+      other_rule_ = test::AddRule(txn, "ccc", "ddd");
+    }));
+  }
+
+  // Appends in one commit.
+  void Append(const std::vector<Segment>& segments, int64_t partition = 0) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      for (const Segment& segment : segments) {
+        segment_table::Append(txn, rule_, partition, segment, kBytesMax);
+      }
+    }));
+  }
+
+  // One commit a segment.
+  void AppendEach(const std::vector<Segment>& segments) {
+    for (const Segment& segment : segments) Append({segment});
+  }
+
+  template <typename Body>
+  auto Ask(Body body) {
+    return test::Read(*database_, body).value();
+  }
+
+  std::vector<std::string> Shown(int64_t after = 0,
+                                 int64_t bytes_max = 1 << 20,
+                                 int64_t partition = 0) {
+    return Ask([&](ReadTransaction& txn) {
+      std::vector<std::string> shown;
+      for (const Segment& segment :
+           segment_table::Read(txn, rule_, partition, after, bytes_max)) {
+        shown.push_back(Show(segment));
+      }
+      return shown;
+    });
+  }
+
+  test::TempDir dir_;
+  std::unique_ptr<Database> database_;
+  int64_t rule_ = 0;
+  int64_t other_rule_ = 0;
+};
+
+TEST_F(SegmentTableTest, ChangesOfOneCommitJoin) {
+  Append({Changes(1, 2, "ab", 50), Changes(3, 3, "c", 40),
+          Changes(4, 6, "def", 60)});
+  EXPECT_THAT(Shown(), ElementsAre("1-6@40:abcdef"));
+}
+
+TEST_F(SegmentTableTest, ChangesOfNeighbouringBodiesOfACommitJoin) {
+  {
+    WriterBlock block(*database_);
+    for (int64_t i = 1; i <= 3; ++i) {
+      database_->Write<Nothing>(
+          {},
+          [i, rule = rule_](Transaction& txn) -> absl::StatusOr<Nothing> {
+            segment_table::Append(txn, rule, 0, Changes(i, i, "x"), kBytesMax);
+            return Nothing();
+          },
+          [](const absl::StatusOr<Nothing>& answer) { EXPECT_OK(answer); });
+    }
+    block.Release();
+  }
+  Append({Changes(4, 4, "y")});
+  EXPECT_THAT(Shown(), ElementsAre("1-3@100:xxx", "4-4@100:y"));
+}
+
+TEST_F(SegmentTableTest, ASegmentDoesNotChangeOnceItsCommitIsOver) {
+  AppendEach({Changes(1, 1, "a"), Changes(2, 2, "b")});
+  EXPECT_THAT(Shown(), ElementsAre("1-1@100:a", "2-2@100:b"));
+}
+
+TEST_F(SegmentTableTest, ARefusedNeighbourLeavesNothingToJoin) {
+  {
+    WriterBlock block(*database_);
+    const auto submit = [&](const std::string& bytes, absl::Status answer) {
+      database_->Write<Nothing>(
+          {},
+          [=, rule = rule_](Transaction& txn) -> absl::StatusOr<Nothing> {
+            segment_table::Append(txn, rule, 0, Changes(1, 1, bytes),
+                                  kBytesMax);
+            if (!answer.ok()) return answer;
+            return Nothing();
+          },
+          [](const absl::StatusOr<Nothing>&) {});
+    };
+    submit("refused", absl::ResourceExhaustedError("log full"));
+    submit("kept", absl::OkStatus());
+    block.Release();
+  }
+  Append({});  // Comes after them.
+  EXPECT_THAT(Shown(), ElementsAre("1-1@100:kept"));
+}
+
+TEST_F(SegmentTableTest, ASegmentGrowsToItsBoundAndNotBeyond) {
+  Append({Changes(1, 1, "12345"), Changes(2, 2, "67890"), Changes(3, 3, "x")});
+  EXPECT_THAT(Shown(), ElementsAre("1-2@100:1234567890", "3-3@100:x"));
+}
+
+TEST_F(SegmentTableTest, ChangesThatAloneExceedTheBoundAreKeptWhole) {
+  Append({Changes(1, 4, "more than ten bytes"), Changes(5, 5, "x")});
+  EXPECT_THAT(Shown(),
+              ElementsAre("1-4@100:more than ten bytes", "5-5@100:x"));
+}
+
+TEST_F(SegmentTableTest, OnlyAnUnbrokenSequenceJoins) {
+  Append({Changes(1, 1, "a"), Changes(3, 3, "c")});
+  EXPECT_THAT(Shown(), ElementsAre("1-1@100:a", "3-3@100:c"));
+}
+
+TEST_F(SegmentTableTest, PartitionsAndRulesKeepToThemselves) {
+  ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+    segment_table::Append(txn, rule_, 0, Changes(1, 1, "a"), kBytesMax);
+    segment_table::Append(txn, rule_, 1, Changes(2, 2, "b"), kBytesMax);
+    segment_table::Append(txn, other_rule_, 0, Changes(2, 2, "c"), kBytesMax);
+    segment_table::Append(txn, rule_, 0, Changes(2, 2, "d"), kBytesMax);
+    EXPECT_EQ(segment_table::DeleteThrough(txn, rule_, 1, 100), 1);
+  }));
+  EXPECT_THAT(Shown(), ElementsAre("1-2@100:ad"));
+  EXPECT_THAT(Shown(0, 100, 1), IsEmpty());
+  EXPECT_EQ(Ask([&](ReadTransaction& txn) {
+              return segment_table::LastSequence(txn, other_rule_, 0);
+            }),
+            2);
+}
+
+TEST_F(SegmentTableTest, BytesWithNulsAreKept) {
+  const std::string bytes("\0a\0", 3);
+  Append({Changes(1, 1, bytes), Changes(2, 2, bytes)});
+  const auto read = Ask([&](ReadTransaction& txn) {
+    return segment_table::Read(txn, rule_, 0, 0, 100);
+  });
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read[0].changes, bytes + bytes);
+}
+
+TEST_F(SegmentTableTest, ReadsFromAnyCursor) {
+  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  const std::string first = "1-3@100:abc";
+  const std::string second = "4-4@100:d";
+  const std::string third = "5-9@100:efghi";
+  EXPECT_THAT(Shown(0), ElementsAre(first, second, third));
+  // In the midst of a segment the whole of it comes.
+  EXPECT_THAT(Shown(1), ElementsAre(first, second, third));
+  EXPECT_THAT(Shown(2), ElementsAre(first, second, third));
+  EXPECT_THAT(Shown(3), ElementsAre(second, third));
+  EXPECT_THAT(Shown(4), ElementsAre(third));
+  EXPECT_THAT(Shown(8), ElementsAre(third));
+  EXPECT_THAT(Shown(9), IsEmpty());
+  EXPECT_THAT(Shown(1000), IsEmpty());
+}
+
+TEST_F(SegmentTableTest, ReadingStaysWithinItsBytes) {
+  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  const size_t expected[] = {0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3};
+  for (int64_t bytes_max = 0; bytes_max <= 10; ++bytes_max) {
+    EXPECT_EQ(Shown(0, bytes_max).size(), expected[bytes_max]) << bytes_max;
+  }
+  // None is left out for a smaller one behind it.
+  EXPECT_THAT(Shown(0, 2), IsEmpty());
+}
+
+TEST_F(SegmentTableTest, FindsTheFirstAboveACursor) {
+  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d")});
+  const auto first = [&](int64_t after) {
+    return Ask([&](ReadTransaction& txn) {
+      const auto segment = segment_table::First(txn, rule_, 0, after);
+      return segment ? Show(*segment) : "";
+    });
+  };
+  EXPECT_EQ(first(0), "1-3@100:abc");
+  EXPECT_EQ(first(2), "1-3@100:abc");
+  EXPECT_EQ(first(3), "4-4@100:d");
+  EXPECT_EQ(first(4), "");
+}
+
+TEST_F(SegmentTableTest, DeletesOnlyWhatTheCursorHasPassedWhole) {
+  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  const auto delete_through = [&](int64_t cursor) {
+    return Write(*database_, [&](Transaction& txn) {
+             return segment_table::DeleteThrough(txn, rule_, 0, cursor);
+           })
+        .value();
+  };
+  EXPECT_EQ(delete_through(2), 0);
+  EXPECT_EQ(delete_through(4), 4);
+  EXPECT_THAT(Shown(), ElementsAre("5-9@100:efghi"));
+  EXPECT_EQ(delete_through(8), 0);
+  EXPECT_EQ(delete_through(9), 5);
+  EXPECT_EQ(delete_through(9), 0);
+  EXPECT_THAT(Shown(), IsEmpty());
+}
+
+TEST_F(SegmentTableTest, KnowsTheEndsOfTheLog) {
+  const auto ends = [&] {
+    return Ask([&](ReadTransaction& txn) {
+      return std::pair(segment_table::FirstSequence(txn, rule_, 0),
+                       segment_table::LastSequence(txn, rule_, 0));
+    });
+  };
+  EXPECT_EQ(ends(), std::pair(std::optional<int64_t>(),
+                              std::optional<int64_t>()));
+  AppendEach({Changes(7, 8, "ab"), Changes(9, 12, "cdef")});
+  EXPECT_EQ(ends(), std::pair(std::optional<int64_t>(7),
+                              std::optional<int64_t>(12)));
+}
+
+TEST_F(SegmentTableTest, SummarizesFromTheMidstOfASegment) {
+  const auto pending = [&](int64_t cursor) {
+    return Ask([&](ReadTransaction& txn) {
+      return segment_table::Summarize(txn, rule_, cursor);
+    });
+  };
+  EXPECT_EQ(pending(0).pending, 0);
+  EXPECT_EQ(pending(0).oldest_event, std::nullopt);
+  AppendEach({Changes(1, 3, "abc", 30), Changes(4, 4, "d", 20),
+              Changes(5, 9, "efghi", 40)});
+  const int64_t expected[] = {9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
+  for (int64_t cursor = 0; cursor <= 9; ++cursor) {
+    EXPECT_EQ(pending(cursor).pending, expected[cursor]) << cursor;
+  }
+  EXPECT_EQ(pending(0).oldest_event, At(20));
+  EXPECT_EQ(pending(3).oldest_event, At(20));
+  EXPECT_EQ(pending(4).oldest_event, At(40));
+  EXPECT_EQ(pending(8).oldest_event, At(40));
+  EXPECT_EQ(pending(9).oldest_event, std::nullopt);
+}
+
+TEST_F(SegmentTableTest, SummarizesAllPartitionsOfTheRuleAndNoOther) {
+  ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+    segment_table::Append(txn, rule_, 0, Changes(1, 2, "ab", 30), kBytesMax);
+    segment_table::Append(txn, rule_, 1, Changes(3, 5, "cde", 20), kBytesMax);
+    segment_table::Append(txn, other_rule_, 0, Changes(1, 9, "x", 10),
+                          kBytesMax);
+  }));
+  const LogSummary summary = Ask([&](ReadTransaction& txn) {
+    return segment_table::Summarize(txn, rule_, 0);
+  });
+  EXPECT_EQ(summary.pending, 5);
+  EXPECT_EQ(summary.oldest_event, At(20));
+}
+
+TEST_F(SegmentTableTest, PurgeCountsWhatWasPending) {
+  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  const auto result = Write(*database_, [&](Transaction& txn) {
+    return segment_table::Purge(txn, rule_, /*cursor=*/2, /*limit=*/100);
+  });
+  ASSERT_OK(result);
+  EXPECT_EQ(result->changes, 7);
+  EXPECT_TRUE(result->log_empty);
+  EXPECT_THAT(Shown(), IsEmpty());
+}
+
+TEST_F(SegmentTableTest, PurgeGoesInStepsAndSaysWhenItIsThrough) {
+  std::vector<Segment> segments;
+  for (int64_t i = 1; i <= 10; ++i) segments.push_back(Changes(i, i, "x"));
+  AppendEach(segments);
+  int64_t changes = 0;
+  int steps = 0;
+  bool log_empty = false;
+  while (!log_empty) {
+    ASSERT_LT(steps, 10);
+    const auto step = Write(*database_, [&](Transaction& txn) {
+      return segment_table::Purge(txn, rule_, 0, 4);
+    });
+    ASSERT_OK(step);
+    changes += step->changes;
+    log_empty = step->log_empty;
+    ++steps;
+    EXPECT_EQ(log_empty, Shown().empty());
+  }
+  EXPECT_EQ(changes, 10);
+  EXPECT_EQ(steps, 3);
+}
+
+TEST_F(SegmentTableTest, ARuleWithALogCannotBeForgotten) {
+  Append({Changes(1, 1, "a")});
+  const auto forget = [&] {
+    return Write(*database_,
+                 [&](Transaction& txn) { rule_table::Delete(txn, rule_); });
+  };
+  EXPECT_THAT(forget(), test::HasCode(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+    segment_table::Purge(txn, rule_, 0, 100);
+  }));
+  EXPECT_OK(forget());
+}
+
+}  // namespace
+}  // namespace crr
