@@ -79,6 +79,13 @@ absl::Status CheckSense(const Unit& unit, const Checkpoint& cp) {
     return Senseless("a count is negative or beyond all measure");
   }
   const int64_t settled = cp.applied + cp.collapsed + Sum(cp.filtered);
+  const bool by_sequence = unit.kind == UnitKind::kChanges;
+  if (by_sequence ? !cp.to.key.empty() : cp.to.sequence != 0) {
+    return Senseless("the cursor is of another kind of unit");
+  }
+  if (cp.from == cp.to && settled != 0) {
+    return Senseless("an empty interval settles nothing");
+  }
   switch (unit.kind) {
     case UnitKind::kChanges:
       if (cp.complete || cp.to.sequence < cp.from.sequence) {
@@ -377,12 +384,7 @@ absl::StatusOr<CheckpointOutcome> ApplyCheckpoint(
     if (unit->cursor != cp.to) outcome.result = Result::kCursorDiffers;
     return outcome;
   }
-  if (cp.to == cp.from && !cp.complete) {
-    if (cp.applied + Sum(cp.filtered) != 0) {
-      return Senseless("an empty interval settles nothing");
-    }
-    return outcome;
-  }
+  if (cp.to == cp.from && !cp.complete) return outcome;
   if (unit->kind == UnitKind::kChanges &&
       cp.to.sequence >
           segment_table::LastSequence(txn, unit->rule_uid, unit->partition)

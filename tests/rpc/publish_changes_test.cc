@@ -563,6 +563,37 @@ TEST_F(FullLogTest, AFullLogTakesNothingOfABatchAndSaysWhenToComeBack) {
   EXPECT_EQ(Live().pending(), 1);
 }
 
+// What one such change costs in the log: the record of a ChangeBatch.
+int64_t RecordBytes(const v1::Change& change) {
+  v1::ChangeBatch record;
+  *record.add_changes() = change;
+  return static_cast<int64_t>(record.ByteSizeLong());
+}
+
+class LogBoundTest : public PublishChangesTest {
+ protected:
+  static constexpr int kRecords = 5;
+  static v1::Change OneChange() { return MakeChange("photos", "a/1"); }
+  LogBoundTest()
+      : PublishChangesTest(
+            {.rule_log_bytes_max = kRecords * RecordBytes(OneChange())}) {}
+};
+
+TEST_F(LogBoundTest, TheLogTakesItsBoundAndRefusesTheNext) {
+  {
+    ScriptedPublisher publisher(server_);
+    ASSERT_TRUE(publisher.Hello("p", kScope));
+    for (int i = 1; i <= kRecords; ++i) {
+      EXPECT_EQ(publisher.Batch(i, {OneChange()})->accepted(), 1) << i;
+    }
+    // What is only filtered needs no room.
+    ASSERT_TRUE(publisher.Batch(10, {MakeChange("photos", "c/1")}));
+    EXPECT_FALSE(publisher.Batch(11, {OneChange()}));
+    EXPECT_REFUSED(publisher.End(), RESOURCE_EXHAUSTED, "LOG_FULL");
+  }
+  EXPECT_EQ(Live().pending(), kRecords);
+}
+
 // ------------------------------------------------------------- under pressure
 
 TEST_F(PublishChangesTest, ManyPublishersLoseAndRepeatNothing) {

@@ -129,7 +129,8 @@ TEST_F(RegistryTest, BadUpdatesOfARegionAreRefused) {
                  INVALID_ARGUMENT, "INVALID_NAME");
   EXPECT_REFUSED(Update(R"({"region":{"name":"regions/oss-cn-hangzhou"}})"),
                  INVALID_ARGUMENT, "REQUIRED_FIELD_MISSING");
-  for (const char* mask : {"area", "displayName", "store,etag", "credentials"}) {
+  for (const char* mask :
+       {"area", "displayName", "store,etag", "credentials"}) {
     EXPECT_REFUSED(
         Update(absl::StrCat(
             R"({"region":{"name":"regions/oss-cn-hangzhou","store":)",
@@ -137,6 +138,26 @@ TEST_F(RegistryTest, BadUpdatesOfARegionAreRefused) {
         INVALID_ARGUMENT, "INVALID_UPDATE_MASK");
   }
   EXPECT_FALSE(GetHangzhou().has_store());
+}
+
+// "Only `store` can be set; an absent mask means the fields that are present."
+TEST_F(RegistryTest, AFieldThatCannotBeSetIsNotDroppedInSilence) {
+  // What was read may come back as it is.
+  v1::UpdateRegionRequest request;
+  *request.mutable_region() = GetHangzhou();
+  request.mutable_region()->mutable_store()->mutable_local()->set_root("/x");
+  EXPECT_TRUE(Call(server_.regions(), &v1::RegionService::Stub::UpdateRegion,
+                   request)
+                  .ok());
+  for (const char* field :
+       {R"("credentials":"key")", R"("displayName":"Another")",
+        R"("area":"OUTSIDE_MAINLAND_CHINA")"}) {
+    const grpc::Status status = Update(absl::StrCat(
+        R"({"region":{"name":"regions/oss-cn-hangzhou",)", field,
+        R"(,"store":{"local":{"root":"/y"}}}})"));
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
+        << field;
+  }
 }
 
 TEST_F(RegistryTest, ARootIsAPlainAbsolutePath) {

@@ -129,8 +129,8 @@ std::string AskReflection(const std::shared_ptr<grpc::Channel>& channel,
   test::SetPatience(context);
   grpc::CompletionQueue queue;
   const auto call = stub.PrepareCall(
-      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      &queue);
+      &context,
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
   const auto wait = [&] {
     void* tag = nullptr;
     bool ok = false;
@@ -391,9 +391,10 @@ TEST_F(RefusalSizeTest, TheLongestRefusalOfARuleArrives) {
   server_.AddBucket(name('b'), test::kHangzhou);
   server_.AddBucket(name('c'), test::kShanghai);
   server_.AddBucket(name('d'), test::kVirginia);
-  ASSERT_TRUE(server_
-                  .CreateRule(test::RuleRequest(name('b'), name('c'), name('r')))
-                  .ok());
+  ASSERT_TRUE(
+      server_
+          .CreateRule(test::RuleRequest(name('b'), name('c'), name('r')))
+          .ok());
   auto request = test::RuleRequest(name('c'), name('a'), name('r'));
   v1::Rule& rule = *request.mutable_rule();
   request.set_rule_id("-");
@@ -442,12 +443,14 @@ TEST_F(RefusalSizeTest, TheLongestRefusalOfAStateArrives) {
   server_.AddBucket(name('c'), test::kShanghai);
   server_.AddBucket(name('d'), test::kHangzhou);
   server_.AddBucket(name('e'), test::kShanghai);
-  ASSERT_TRUE(server_
-                  .CreateRule(test::RuleRequest(name('b'), name('c'), name('r')))
-                  .ok());
-  ASSERT_TRUE(server_
-                  .CreateRule(test::RuleRequest(name('d'), name('e'), name('r')))
-                  .ok());
+  ASSERT_TRUE(
+      server_
+          .CreateRule(test::RuleRequest(name('b'), name('c'), name('r')))
+          .ok());
+  ASSERT_TRUE(
+      server_
+          .CreateRule(test::RuleRequest(name('d'), name('e'), name('r')))
+          .ok());
   const grpc::Status status = server_.CreateRule(
       test::RuleRequest(name('b'), name('e'), name('r')));
   EXPECT_REFUSED(status, ALREADY_EXISTS, "RULE_ALREADY_EXISTS");

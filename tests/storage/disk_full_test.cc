@@ -234,10 +234,11 @@ int RewriteOneRow(const std::string& mount_point) {
             txn.Execute("INSERT INTO scratch VALUES (x'')");
           }).ok());
   for (int i = 0; i < 200; ++i) {
+    // Other bytes each time: SQLite does not write what is there already.
+    const std::string bytes(100'000, i % 2 == 0 ? 'a' : 'b');
     const auto rewrite = [&] {
-      return Write(database, [](Transaction& txn) {
-        txn.Execute("UPDATE scratch SET bytes = $1",
-                    {Bytes(std::string(100'000, 'x'))});
+      return Write(database, [&](Transaction& txn) {
+        txn.Execute("UPDATE scratch SET bytes = $1", {Bytes(bytes)});
       });
     };
     // The first may find it full; the log must be written back by then.

@@ -185,7 +185,8 @@ TEST_F(SegmentTableTest, BytesWithNulsAreKept) {
 }
 
 TEST_F(SegmentTableTest, ReadsFromAnyCursor) {
-  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  AppendEach(
+      {Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
   const std::string first = "1-3@100:abc";
   const std::string second = "4-4@100:d";
   const std::string third = "5-9@100:efghi";
@@ -201,7 +202,8 @@ TEST_F(SegmentTableTest, ReadsFromAnyCursor) {
 }
 
 TEST_F(SegmentTableTest, ReadingStaysWithinItsBytes) {
-  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  AppendEach(
+      {Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
   const size_t expected[] = {0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3};
   for (int64_t bytes_max = 0; bytes_max <= 10; ++bytes_max) {
     EXPECT_EQ(Shown(0, bytes_max).size(), expected[bytes_max]) << bytes_max;
@@ -225,7 +227,8 @@ TEST_F(SegmentTableTest, FindsTheFirstAboveACursor) {
 }
 
 TEST_F(SegmentTableTest, DeletesOnlyWhatTheCursorHasPassedWhole) {
-  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  AppendEach(
+      {Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
   const auto delete_through = [&](int64_t cursor) {
     return Write(*database_, [&](Transaction& txn) {
              return segment_table::DeleteThrough(txn, rule_, 0, cursor);
@@ -291,7 +294,8 @@ TEST_F(SegmentTableTest, SummarizesAllPartitionsOfTheRuleAndNoOther) {
 }
 
 TEST_F(SegmentTableTest, PurgeCountsWhatWasPending) {
-  AppendEach({Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  AppendEach(
+      {Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
   const auto result = Write(*database_, [&](Transaction& txn) {
     return segment_table::Purge(txn, rule_, /*cursor=*/2, /*limit=*/100);
   });

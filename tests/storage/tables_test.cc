@@ -390,8 +390,9 @@ TEST_F(RuleTableTest, DeletingARuleLeavesNothingOfIt) {
     rule_table::Delete(txn, rule_);
     return 0;
   });
-  for (const char* table : {"rules", "rule_counters", "rule_filtered",
-                            "rule_conditions", "rule_prefixes", "rule_labels"}) {
+  for (const char* table :
+       {"rules", "rule_counters", "rule_filtered", "rule_conditions",
+        "rule_prefixes", "rule_labels"}) {
     EXPECT_EQ(Count(*database_, table), 0) << table;
   }
 }
