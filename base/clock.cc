@@ -15,7 +15,8 @@ class RealClock final : public Clock {
  public:
   Ticks Now() const override { return {Read(CLOCK_BOOTTIME)}; }
   absl::Time WallNow() const override {
-    return absl::FromUnixNanos(Read(CLOCK_REALTIME));
+    // No finer than it is stored, so that an answer shows what a later one will.
+    return absl::FromUnixMicros(Read(CLOCK_REALTIME) / 1000);
   }
 };
 

@@ -27,7 +27,8 @@ class Clock {
   virtual ~Clock() = default;
   // For leases and every other duration.
   virtual Ticks Now() const = 0;
-  // Wall clock, for people and for `last_sync_time`; may step.
+  // Wall clock in whole microseconds, for people and for `last_sync_time`; may
+  // step.
   virtual absl::Time WallNow() const = 0;
 
   // The machine's clocks (CLOCK_BOOTTIME, CLOCK_REALTIME).

@@ -77,7 +77,7 @@ std::vector<std::string> InitProgram(absl::string_view program,
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (flags_end || argument.size() < 3 || argument.substr(0, 2) != "--") {
-      if (argument == "--") {
+      if (argument == "--" && !flags_end) {
         flags_end = true;
       } else {
         positional.push_back(argument);

@@ -180,8 +180,8 @@ crrctl rules watch "$rule" --until=synced
 step "Reading everything again"
 files=$(count_files)
 equal=yes
-prove "$folder" demo-source "folder and source"
-prove demo-source demo-destination "source and destination"
+prove "$folder" buckets/demo-source "folder and source"
+prove buckets/demo-source buckets/demo-destination "source and destination"
 step
 
 if [[ $equal && $files -gt 0 ]]; then

@@ -62,12 +62,10 @@ void LeaseLoop::Post(std::function<void(LeaseCore&)> call) {
   changed_.NotifyOne();
 }
 
-void LeaseLoop::PostHeartbeat(StreamId stream, int64_t number) {
+void LeaseLoop::PostUrgent(std::function<void(LeaseCore&)> call) {
   MutexLock lock(mu_);
   if (stopping_) return;
-  urgent_.push_back([stream, number](LeaseCore& core) {
-    core.OnHeartbeat(stream, number);
-  });
+  urgent_.push_back(std::move(call));
   changed_.NotifyOne();
 }
 

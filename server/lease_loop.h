@@ -31,7 +31,8 @@ class LeaseLoop {
 
   // Queues a call of the core.
   void Post(std::function<void(LeaseCore&)> call);
-  void PostHeartbeat(StreamId stream, int64_t number);
+  // The same, ahead of all that is not urgent: for heartbeats.
+  void PostUrgent(std::function<void(LeaseCore&)> call);
   // What a committed transaction changed; to be called from its `done`, so that
   // the core hears of commits in their order.
   void PostWork(WorkEvents events);

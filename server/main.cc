@@ -15,6 +15,8 @@ ABSL_FLAG(std::string, storage, "sqlite:crr.db",
           "Where the state is kept: sqlite:PATH.");
 ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
           "How long a lease holds without a heartbeat; at least 1s.");
+ABSL_FLAG(std::string, metrics_listen, "",
+          "Accepted for what is to come: this version serves no metrics.");
 ABSL_FLAG(bool, allow_plaintext, false,
           "Serve without TLS on an address that is not loopback.");
 
@@ -38,6 +40,10 @@ int main(int argc, char** argv) {
   if (!absl::ConsumePrefix(&path, "sqlite:") || path.empty()) {
     std::fputs("crr-server: --storage must be sqlite:PATH\n", stderr);
     return 2;
+  }
+  if (!absl::GetFlag(FLAGS_metrics_listen).empty()) {
+    crr::LogWarning("metrics_not_available",
+                    {{"metrics_listen", absl::GetFlag(FLAGS_metrics_listen)}});
   }
   auto app = crr::App::Start(
       {.listen = absl::GetFlag(FLAGS_listen),

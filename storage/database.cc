@@ -108,11 +108,13 @@ void Database::Submit(Job job) {
   job.done(absl::UnavailableError("too many writes are waiting"));
 }
 
-void Database::SubmitRead(ReadJob job) {
+bool Database::SubmitRead(ReadJob job) {
   MutexLock lock(mu_);
   CRR_CHECK(!closing_);
+  if (reads_.size() >= options_.queue_max) return false;
   reads_.push_back(std::move(job));
   reads_changed_.NotifyOne();
+  return true;
 }
 
 void Database::WriterLoop() {
@@ -153,6 +155,8 @@ void Database::RunGroup(std::vector<Job>& jobs) {
     for (size_t i = 0; i < jobs.size(); ++i) jobs[i].done(outcomes[i]);
     return;
   }
+  // Our own log may be what fills the disk: written back, it is cut.
+  writer_->Checkpoint(/*truncate=*/true).IgnoreError();
   // SQLite rolled the whole transaction back, the neighbours of the body that
   // failed included: nothing of what they answered counts. One by one, each
   // stands or falls by itself.

@@ -44,7 +44,7 @@ class Database {
   struct Options {
     std::string path;
     int readers = 2;
-    // Bodies that may wait, over all callers: a second of work at the pace
+    // Bodies that may wait to write, and as many to read, over all callers: a second of work at the pace
     // measured for single commits; beyond it callers do better to come back.
     size_t queue_max = 8192;
   };
@@ -89,10 +89,12 @@ class Database {
 
   template <typename T>
   void Read(ReadBody<T> body, Done<T> done) {
-    SubmitRead([body = std::move(body),
-                done = std::move(done)](sqlite::Connection& connection) {
-      done(RunRead<T>(connection, body));
-    });
+    const bool queued =
+        SubmitRead([body = std::move(body), done](
+                       sqlite::Connection& connection) {
+          done(RunRead<T>(connection, body));
+        });
+    if (!queued) done(absl::UnavailableError("too many reads are waiting"));
   }
 
   // The same, waiting for the answer: for start-up and tests. Not from `done`.
@@ -141,13 +143,17 @@ class Database {
     ReadTransaction txn(connection);
     absl::StatusOr<T> result = body(txn);
     const absl::Status ended = connection.ExecuteScript("COMMIT");
+    if (connection.InTransaction()) {
+      connection.ExecuteScript("ROLLBACK").IgnoreError();  // As it was.
+    }
     if (!txn.status().ok()) return txn.status();
     if (!ended.ok()) return ended;
     return result;
   }
 
   void Submit(Job job);
-  void SubmitRead(ReadJob job);
+  // False when too many wait.
+  bool SubmitRead(ReadJob job);
   void WriterLoop();
   void ReaderLoop(sqlite::Connection& connection);
   // Runs `jobs` as one commit and answers them.

@@ -308,8 +308,13 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
   if (!outcome.ok()) {
     if (absl::IsInvalidArgument(outcome.status())) {
       Malformed(stream, std::string(outcome.status().message()));
-    } else {
+    } else if (absl::IsResourceExhausted(outcome.status()) ||
+               absl::IsUnavailable(outcome.status())) {
       output_.Send(stream, ack);
+    } else {
+      // Ours; repeating it would not help.
+      output_.Close(stream, outcome.status());
+      OnStreamClosed(stream);
     }
     return;
   }
@@ -541,8 +546,8 @@ void LeaseCore::PumpSegments(UnitState& unit) {
   unit.reading = next_read_++;
   store_.ReadSegments(
       unit.info.rule_uid, unit.sent_sequence, room,
-      [this, unit_id = unit.info.unit_id,
-       read = unit.reading](absl::StatusOr<std::vector<Segment>> segments) {
+      [this, unit_id = unit.info.unit_id, read = unit.reading,
+       room](absl::StatusOr<std::vector<Segment>> segments) {
         const auto unit_found = units_.find(unit_id);
         if (unit_found == units_.end()) return;
         UnitState& u = unit_found->second;
@@ -562,7 +567,10 @@ void LeaseCore::PumpSegments(UnitState& unit) {
           output_.Send(session->second.stream,
                        SegmentMessage{unit_id, u.token, std::move(segment)});
         }
-        u.no_room = segments->empty();
+        // Unless room was made while the read was under way.
+        u.no_room = segments->empty() &&
+                    session->second.segment_credit_bytes - u.unsettled_bytes <=
+                        room;
         PumpSegments(u);
       });
 }

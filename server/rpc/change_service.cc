@@ -49,6 +49,8 @@ class ChangeService::PublishStream final
 
   void OnEnd() override {
     service_.streams_.Remove(number_);
+    MutexLock lock(end_mu_);
+    ended_ = true;
     if (attachment_ != 0) {
       service_.publishers_.Detach(publisher_.id, attachment_);
     }
@@ -80,6 +82,9 @@ class ChangeService::PublishStream final
   void Welcome(int64_t last_number) {
     greeted_ = true;
     if (!publisher_.id.empty()) {
+      // The peer may be gone already: then nobody is attached.
+      MutexLock lock(end_mu_);
+      if (ended_) return;
       attachment_ = service_.publishers_.Attach(
           publisher_, [weak = weak_from_this()](PublisherHub::End end) {
             const auto stream = weak.lock();
@@ -142,20 +147,27 @@ class ChangeService::PublishStream final
                            .field = "complete_through.time",
                            .description = "not a time"}));
     }
-    if (attachment_ != 0) {
-      service_.publishers_.CompleteThrough(publisher_.id, attachment_,
+    if (const int64_t attachment = Attachment(); attachment != 0) {
+      service_.publishers_.CompleteThrough(publisher_.id, attachment,
                                            FromProto(message.time()));
     }
     NextRead();
   }
 
+  int64_t Attachment() {
+    MutexLock lock(end_mu_);
+    return attachment_;
+  }
+
   ChangeService& service_;
+  Mutex end_mu_;  // The end may come at any time, and before the welcome.
+  bool ended_ ABSL_GUARDED_BY(end_mu_) = false;
+  int64_t attachment_ ABSL_GUARDED_BY(end_mu_) = 0;
   // Set on the way from one message to the next, never by two threads at once:
   // the next read begins after.
   int64_t number_ = 0;
   bool greeted_ = false;
   Publisher publisher_;
-  int64_t attachment_ = 0;
 };
 
 grpc::ServerBidiReactor<v1::PublishChangesRequest, v1::PublishChangesResponse>*

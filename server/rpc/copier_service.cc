@@ -1,5 +1,6 @@
 #include "server/rpc/copier_service.h"
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,8 +24,7 @@ class SessionStream final
   using Request = v1::SessionRequest;
 
   void OnStart() override {
-    id_ = streams_.Add(
-        std::static_pointer_cast<SessionStream>(shared_from_this()));
+    id_ = streams_.Add(Self());
   }
 
   void OnMessage(const Request& request) override {
@@ -33,37 +33,39 @@ class SessionStream final
         std::vector<Violation> found;
         HelloMessage hello = FromProto(request.hello(), found);
         if (!found.empty()) return Close(RefuseAll(std::move(found)));
-        loop_.Post([id = id_, hello = std::move(hello)](LeaseCore& core) {
+        return Handle([id = id_, hello = std::move(hello)](LeaseCore& core) {
           core.OnHello(id, hello);
         });
-        break;
       }
       case Request::kHeartbeat:
-        loop_.PostHeartbeat(id_, request.heartbeat().number());
-        break;
+        return loop_.PostUrgent(
+            [self = Self(), id = id_,
+             number = request.heartbeat().number()](LeaseCore& core) {
+              core.OnHeartbeat(id, number);
+              self->NextRead();
+            });
       case Request::kCheckpoint:
-        loop_.Post([id = id_, checkpoint = FromProto(request.checkpoint())](
-                       LeaseCore& core) { core.OnCheckpoint(id, checkpoint); });
-        break;
+        return Handle(
+            [id = id_, checkpoint = FromProto(request.checkpoint())](
+                LeaseCore& core) { core.OnCheckpoint(id, checkpoint); });
       case Request::kRelease: {
         const v1::Release& release = request.release();
-        loop_.Post([id = id_, lease = LeaseRef{release.unit(), release.token()},
-                    reason = Bounded(release.reason()),
-                    message = Bounded(release.message())](LeaseCore& core) {
+        return Handle([id = id_,
+                       lease = LeaseRef{release.unit(), release.token()},
+                       reason = BoundedReport(release.reason()),
+                       message = BoundedReport(release.message())](
+                          LeaseCore& core) {
           core.OnRelease(id, lease, reason, message);
         });
-        break;
       }
       case Request::kTrouble: {
         const v1::Trouble& trouble = request.trouble();
-        loop_.Post([id = id_, lease = LeaseRef{trouble.unit(), trouble.token()},
-                    message = absl::StrCat(Bounded(trouble.key()), ": ",
-                                           Bounded(trouble.reason()), ": ",
-                                           Bounded(trouble.message()))](
-                       LeaseCore& core) {
-          core.OnTrouble(id, lease, message);
-        });
-        break;
+        return Handle(
+            [id = id_, lease = LeaseRef{trouble.unit(), trouble.token()},
+             message = absl::StrCat(BoundedReport(trouble.key()), ": ",
+                                    BoundedReport(trouble.reason()), ": ",
+                                    BoundedReport(trouble.message()))](
+                LeaseCore& core) { core.OnTrouble(id, lease, message); });
       }
       case Request::kFinish:
         return Close(absl::OkStatus());
@@ -71,22 +73,24 @@ class SessionStream final
         return Close(Refuse({.reason = "MALFORMED_MESSAGE",
                              .description = "an empty message"}));
     }
-    NextRead();
+  }
+
+  // The next message is read once the loop has handled this one: a peer that
+  // floods its stream waits for itself, and nobody else does.
+  void Handle(std::function<void(LeaseCore&)> call) {
+    loop_.Post([self = Self(), call = std::move(call)](LeaseCore& core) {
+      call(core);
+      self->NextRead();
+    });
+  }
+
+  std::shared_ptr<SessionStream> Self() {
+    return std::static_pointer_cast<SessionStream>(shared_from_this());
   }
 
   void OnEnd() override {
     streams_.Remove(id_);
     loop_.Post([id = id_](LeaseCore& core) { core.OnStreamClosed(id); });
-  }
-
-  // Cut at a character's border, so that it stays valid UTF-8.
-  static std::string Bounded(const std::string& text) {
-    size_t size = std::min(text.size(), limits::kReportBytesMax);
-    while (size > 0 && size < text.size() &&
-           (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) {
-      --size;
-    }
-    return text.substr(0, size);
   }
 
   SessionStreams& streams_;

@@ -25,7 +25,7 @@ Checkpoint::Finding FindingFrom(
     const v1::Checkpoint::Probe::Finding& finding) {
   return {.identity = finding.identity(),
           .versioning = FromProto(finding.versioning()),
-          .problem = finding.problem().substr(0, limits::kReportBytesMax)};
+          .problem = BoundedReport(finding.problem())};
 }
 
 void Put(const LeaseEndpoint& endpoint, v1::Lease::Endpoint& message) {
@@ -131,6 +131,15 @@ struct Filler {
 };
 
 }  // namespace
+
+std::string BoundedReport(const std::string& text) {
+  size_t size = std::min(text.size(), limits::kReportBytesMax);
+  while (size > 0 && size < text.size() &&
+         (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) {
+    --size;
+  }
+  return text.substr(0, size);
+}
 
 HelloMessage FromProto(const v1::Hello& hello, std::vector<Violation>& found) {
   const auto refuse = [&](absl::string_view reason, absl::string_view field,

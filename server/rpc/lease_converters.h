@@ -16,6 +16,10 @@ namespace crr {
 HelloMessage FromProto(const v1::Hello& hello, std::vector<Violation>& found);
 Checkpoint FromProto(const v1::Checkpoint& checkpoint);
 
+// What a copier reports for people, cut to limits::kReportBytesMax at the border
+// of a character.
+std::string BoundedReport(const std::string& text);
+
 v1::SessionResponse ToProto(const LeaseMessage& message,
                             const LeaseOptions& options);
 

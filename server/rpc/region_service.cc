@@ -42,6 +42,23 @@ void CheckMask(const v1::UpdateRegionRequest& request,
   }
 }
 
+// Without a mask every field that is given counts: one that says something else
+// than is stored, and cannot be set, is not dropped in silence.
+absl::Status CheckUnsettable(const v1::Region& given, const v1::Region& old) {
+  const bool differs =
+      (!given.display_name().empty() &&
+       given.display_name() != old.display_name()) ||
+      (!given.credentials().empty() &&
+       given.credentials() != old.credentials()) ||
+      (given.area() != v1::Region::AREA_UNSPECIFIED &&
+       given.area() != old.area());
+  if (!differs) return absl::OkStatus();
+  return Refuse({.reason = "INVALID_UPDATE_MASK",
+                 .field = "region",
+                 .subject = old.name(),
+                 .description = "only `store` can be set"});
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* RegionService::GetRegion(
@@ -94,11 +111,13 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegion(
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Region>(
       context, database_, loop_, response,
-      [this, id, root, etag = region.etag(), now = clock_.WallNow()](
-          Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
+      [this, id, root, region, has_mask = !request->update_mask().paths().empty(),
+       now = clock_.WallNow()](Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
         CRR_ASSIGN_OR_RETURN(const Region old,
                              FindRegion(txn, id, "region.name"));
-        if (!etag.empty() && etag != ToProto(old).etag()) {
+        const v1::Region before = ToProto(old);
+        if (!has_mask) CRR_RETURN_IF_ERROR(CheckUnsettable(region, before));
+        if (!region.etag().empty() && region.etag() != before.etag()) {
           return Refuse({.reason = "ETAG_MISMATCH",
                          .field = "region.etag",
                          .subject = RegionName(id),

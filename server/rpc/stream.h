@@ -64,6 +64,11 @@ class Stream : public grpc::ServerBidiReactor<Request, Response>,
 
   void OnReadDone(bool ok) final {
     if (ok) {
+      {
+        // What comes after the end was decided is not heard, nor read on.
+        MutexLock lock(mu_);
+        if (final_) return;
+      }
       OnMessage(request_);
       return;
     }
