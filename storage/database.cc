@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,7 +25,6 @@ constexpr size_t kGroupMax = 512;
 
 // The log is written back once it is this long; 16 MiB is 4,000 pages.
 constexpr int64_t kWalBytesMax = 16 << 20;
-constexpr int kCommitsBetweenLooks = 64;
 
 [[noreturn]] void Stop(absl::string_view doing, const absl::Status& status) {
   LogFatal("storage_failed", {{"doing", doing},
@@ -213,13 +213,14 @@ bool Database::TryGroup(std::vector<Job>& jobs,
 }
 
 void Database::MaybeCheckpoint() {
-  if (++commits_since_look_ < kCommitsBetweenLooks) return;
-  commits_since_look_ = 0;
+  const std::string log = options_.path + "-wal";
   struct stat wal {};
-  if (stat((options_.path + "-wal").c_str(), &wal) != 0 ||
-      wal.st_size < kWalBytesMax) {
-    return;
-  }
+  struct statvfs disk {};
+  if (stat(log.c_str(), &wal) != 0 || statvfs(log.c_str(), &disk) != 0) return;
+  // On a disk with little room the log goes sooner: writing it back needs room
+  // in the database itself, which a full disk no longer has.
+  const auto room = static_cast<int64_t>(disk.f_bavail * disk.f_frsize);
+  if (wal.st_size < kWalBytesMax && wal.st_size <= room) return;
   // Full disk: the log stays as it is and is tried again later.
   const auto left = writer_->Checkpoint(/*truncate=*/false);
   if (absl::IsDataLoss(left.status())) Stop("checkpoint", left.status());

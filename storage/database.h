@@ -166,7 +166,6 @@ class Database {
   int lock_fd_ = -1;
   std::unique_ptr<sqlite::Connection> writer_;  // Writer thread only.
   int64_t next_group_ = 0;                      // Writer thread only.
-  int commits_since_look_ = 0;                  // Writer thread only.
   std::vector<std::unique_ptr<sqlite::Connection>> readers_;
 
   Mutex mu_;

@@ -6,7 +6,7 @@
 #   tests/run.sh           the above
 #   tests/run.sh --quick   without the end-to-end tests and the demo
 #   tests/run.sh --all     also the unit tests under ASan and UBSan, and larger
-#                          rounds of the end-to-end tests and of the demo
+#                          rounds of the end-to-end tests
 . "$(dirname -- "${BASH_SOURCE[0]}")/../deploy/common.sh"
 
 mode=${1:-}
@@ -81,10 +81,10 @@ prepare build build release
 try unit unit_tests release
 if [[ $mode != --quick ]]; then
   try e2e /usr/bin/python3 "$ROOT/tests/e2e/run.py" "${mode:---usual}"
-  try demo "$ROOT/deploy/demo.sh" "$(small_folder)"
+  try demo-small "$ROOT/deploy/demo.sh" "$(small_folder)"
+  try demo "$ROOT/deploy/demo.sh"
 fi
 if [[ $mode == --all ]]; then
-  try demo-usr-share "$ROOT/deploy/demo.sh"
   prepare build-asan build asan
   try unit-asan unit_tests asan
 fi

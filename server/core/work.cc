@@ -30,7 +30,8 @@ constexpr int64_t kCountMax = int64_t{1} << 50;
 
 // Why a copier may leave out an object (semantics.md §2.8).
 bool IsFilterReason(absl::string_view reason) {
-  return reason == "REPLICA" || reason == "SSE_KMS";
+  return reason == "REPLICA" || reason == "SSE_KMS" || reason == "WORM" ||
+         reason == "COLD_ARCHIVE" || reason == "SYMLINK";
 }
 
 WorkEvents AddUnit(Transaction& txn, Unit unit) {
