@@ -40,6 +40,17 @@ void PublisherHub::CompleteThrough(const std::string& publisher,
   found->second.complete_through = time;
 }
 
+std::optional<absl::Time> PublisherHub::LastWord(const std::string& publisher,
+                                                 int64_t attachment) const {
+  MutexLock lock(mu_);
+  const auto found = entries_.find(publisher);
+  if (found == entries_.end() || found->second.attachment != attachment ||
+      found->second.complete_through == absl::InfinitePast()) {
+    return std::nullopt;
+  }
+  return found->second.complete_through;
+}
+
 void PublisherHub::ForgetAll() {
   std::map<std::string, Entry> entries;
   {

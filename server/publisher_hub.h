@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -32,6 +33,11 @@ class PublisherHub {
   // Every batch that came before this word must be committed.
   void CompleteThrough(const std::string& publisher, int64_t attachment,
                        absl::Time time);
+
+  // Its last such word of the stream `attachment`; nullopt when it has said
+  // nothing.
+  std::optional<absl::Time> LastWord(const std::string& publisher,
+                                     int64_t attachment) const;
 
   // A region's store is another one now: what publishers said of completeness
   // may have been said of the old one. Everybody starts anew.

@@ -15,6 +15,10 @@
 
 namespace crr {
 
+// The time of a write of which only is known that it is over: while it is
+// pending, nobody can say what has arrived.
+inline absl::Time UnknownEventTime() { return absl::UnixEpoch(); }
+
 // One change as a publisher named it, in what the door looks at. `encoded` is
 // what the log keeps: records that stand one after the other.
 struct PublishedChange {
@@ -31,6 +35,7 @@ struct PublishedChange {
   std::string key;
   Kind kind = Kind::kPut;
   bool replica = false;
+  // UnknownEventTime() when nothing bounds it from below.
   absl::Time event_time;
   std::string encoded;
 };

@@ -200,7 +200,7 @@ void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
     if (unit.revoke_deadline) {
       output_.Send(stream, RevokeMessage{.unit_id = unit_id,
                                          .token = unit.token,
-                                         .reason = "AGAIN",
+                                         .reason = unit.revoke_reason,
                                          .deadline = options_.ttl});
     }
     PumpSegments(unit);
@@ -471,6 +471,7 @@ void LeaseCore::RemoveUnit(int64_t unit_id) {
 void LeaseCore::Revoke(UnitState& unit, const std::string& reason) {
   if (unit.revoke_deadline) return;
   unit.revoke_deadline = clock_.Now() + options_.ttl;
+  unit.revoke_reason = reason;
   const auto session = sessions_.find(unit.session);
   if (session == sessions_.end() || session->second.stream == 0) return;
   output_.Send(session->second.stream,

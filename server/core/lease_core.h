@@ -153,6 +153,7 @@ class LeaseCore {
     std::optional<Ticks> empty_since;
     // Set once asked for; after it the lease is not renewed any more.
     std::optional<Ticks> revoke_deadline;
+    std::string revoke_reason;
     // Set once it is not renewed any more.
     std::optional<Ticks> expiry;
   };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/core/change_log.h"
 #include "storage/bucket_table.h"
 #include "storage/publisher_table.h"
 #include "storage/unit_table.h"
@@ -59,6 +60,9 @@ std::pair<std::optional<absl::Time>, std::string> LastSyncTime(
       return {std::nullopt, "NO_COMPLETE_THROUGH"};
     }
     t = std::min(t, said->second);
+  }
+  if (log.oldest_event && *log.oldest_event <= UnknownEventTime()) {
+    return {std::nullopt, "EVENT_TIME_UNKNOWN"};
   }
   if (log.oldest_event) t = std::min(t, *log.oldest_event);
   return {t, ""};

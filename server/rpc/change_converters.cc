@@ -59,7 +59,7 @@ Publisher FromProto(const v1::PublishChangesRequest::Hello& hello,
 }
 
 std::vector<PublishedChange> FromProto(
-    const v1::PublishChangesRequest::Batch& batch, absl::Time now,
+    const v1::PublishChangesRequest::Batch& batch, absl::Time default_time,
     std::vector<Violation>& found) {
   std::vector<PublishedChange> changes;
   const auto refuse = [&](absl::string_view reason, int i,
@@ -92,7 +92,7 @@ std::vector<PublishedChange> FromProto(
                            .key = change.key(),
                            .kind = PublishedChange::Kind::kPut,
                            .replica = change.replica(),
-                           .event_time = now,
+                           .event_time = default_time,
                            .encoded = ""};
     if (auto bucket = ParseBucketName(change.bucket()); bucket.ok()) {
       parsed.bucket = *std::move(bucket);

@@ -16,9 +16,10 @@ Publisher FromProto(const v1::PublishChangesRequest::Hello& hello,
                     std::vector<Violation>& found);
 
 // The changes of a batch, checked: names, keys, kinds and sizes. At most 20
-// violations are counted. A change without a time gets `now`.
+// violations are counted. A change without a time gets
+// `default_time`.
 std::vector<PublishedChange> FromProto(
-    const v1::PublishChangesRequest::Batch& batch, absl::Time now,
+    const v1::PublishChangesRequest::Batch& batch, absl::Time default_time,
     std::vector<Violation>& found);
 
 }  // namespace crr

@@ -113,7 +113,7 @@ class ChangeService::PublishStream final
                 .scope = publisher_.scope,
                 .epoch = publisher_.epoch,
                 .number = message.number(),
-                .changes = FromProto(message, now, found)};
+                .changes = FromProto(message, DefaultEventTime(), found)};
     if (!found.empty()) return Close(RefuseAll(std::move(found)));
     if (!publisher_.id.empty()) batch.publisher = publisher_.id;
     service_.database_.Write<BatchOutcome>(
@@ -152,6 +152,14 @@ class ChangeService::PublishStream final
                                            FromProto(message.time()));
     }
     NextRead();
+  }
+
+  // A write that is published after its publisher's last word on completeness
+  // was made after the time of that word. Its arrival would say too much: it is
+  // later than the write, and last_sync_time would run ahead of the truth.
+  absl::Time DefaultEventTime() {
+    return service_.publishers_.LastWord(publisher_.id, Attachment())
+        .value_or(UnknownEventTime());
   }
 
   int64_t Attachment() {
