@@ -131,6 +131,7 @@ fi
 step "Starting a server, and for two regions a notifier and two copiers"
 mkdir -- "$WORK/hangzhou" "$WORK/shanghai"
 serve crr-server "$BIN/crr-server" --listen=127.0.0.1:0 \
+  --metrics_listen=127.0.0.1:0 \
   --storage="sqlite:$WORK/crr.db"
 # Flags of all the others.
 export CRR_SERVER=$READY CRR_LOCAL_ROOTS=$WORK

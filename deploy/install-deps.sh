@@ -2,7 +2,7 @@
 # Installs the Debian packages that crr is built, tested and shown with, as far
 # as they are missing; without any missing it calls nothing and needs no rights.
 #
-#   deploy/install-deps.sh [--with-sanitizers]
+#   deploy/install-deps.sh [--with-promtool] [--with-sanitizers]
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -25,13 +25,19 @@ libsqlite3-dev                    the database
 libxxhash-dev                     checksums
 ninja-build                       builds
 pkg-config                        finds xxHash
+prometheus-cpp-dev                metrics
 protobuf-compiler                 protoc
 protobuf-compiler-grpc            its plugins for C++ and Python
 python3                           the client of the demo, the end-to-end tests
 python3-grpcio                    the same
 python3-protobuf                  the same
 LIST
-  if [[ ${1:-} == --with-sanitizers ]]; then
+  if [[ " $* " == *" --with-promtool "* ]]; then
+    cat <<'LIST'
+prometheus                        promtool, which tests the alert rules
+LIST
+  fi
+  if [[ " $* " == *" --with-sanitizers "* ]]; then
     cat <<'LIST'
 clang                             compiles the asan preset
 libclang-rt-14-dev                its sanitizers
@@ -39,10 +45,12 @@ LIST
   fi
 }
 
-if [[ $# -gt 1 || ${1:---with-sanitizers} != --with-sanitizers ]]; then
-  echo "usage: $0 [--with-sanitizers]" >&2
-  exit 2
-fi
+for option; do
+  if [[ ! $option =~ ^--with-(promtool|sanitizers)$ ]]; then
+    echo "usage: $0 [--with-promtool] [--with-sanitizers]" >&2
+    exit 2
+  fi
+done
 
 distribution=$(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}" ||
   true)
@@ -80,3 +88,8 @@ apt_get() {
 }
 apt_get update
 apt_get install -y --no-install-recommends "$@"
+# Debian's package starts a service as well, which nobody asked for here.
+if [[ " $* " == *" prometheus "* && -d /run/systemd/system ]]; then
+  "${root[@]}" systemctl disable --now prometheus prometheus-node-exporter \
+    2>/dev/null || true
+fi

@@ -4,6 +4,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <prometheus/exposer.h>
 
 #include <chrono>
 #include <utility>
@@ -11,16 +12,22 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "server/core/registry.h"
 #include "server/lease_loop.h"
+#include "server/metrics.h"
 #include "server/publisher_hub.h"
+#include "server/rpc/admin_service.h"
 #include "server/rpc/bucket_service.h"
 #include "server/rpc/change_service.h"
 #include "server/rpc/copier_service.h"
+#include "server/rpc/env.h"
 #include "server/rpc/keep_warm.h"
+#include "server/rpc/progress_watch.h"
 #include "server/rpc/region_service.h"
 #include "server/rpc/replication_service.h"
+#include "server/rpc/rpc_stats.h"
 #include "storage/database.h"
 
 namespace crr {
@@ -82,26 +89,31 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
       std::make_unique<LeaseLoop>(options.lease, clock, *app->database_,
                                   *app->publishers_, *app->sessions_);
   CRR_RETURN_IF_ERROR(app->loop_->Start());
-  Database& database = *app->database_;
-  LeaseLoop& loop = *app->loop_;
-  app->region_service_ =
-      std::make_unique<RegionService>(database, loop, *app->publishers_, clock);
-  app->bucket_service_ =
-      std::make_unique<BucketService>(database, loop, clock);
-  app->replication_service_ = std::make_unique<ReplicationService>(
-      database, loop, *app->publishers_, clock);
-  app->change_service_ = std::make_unique<ChangeService>(
-      database, loop, *app->publishers_, clock, options.rule_log_bytes_max);
+  app->env_ = std::make_unique<Env>(
+      Env{*app->database_, *app->loop_, *app->publishers_, clock});
+  const Env& env = *app->env_;
+  app->progress_watch_ = std::make_unique<ProgressWatch>(env);
+  app->admin_service_ = std::make_unique<AdminService>(env);
+  app->region_service_ = std::make_unique<RegionService>(env);
+  app->bucket_service_ = std::make_unique<BucketService>(env);
+  app->replication_service_ =
+      std::make_unique<ReplicationService>(env, *app->progress_watch_);
+  app->change_service_ =
+      std::make_unique<ChangeService>(env, options.rule_log_bytes_max);
   app->copier_service_ =
-      std::make_unique<CopierService>(*app->sessions_, loop);
+      std::make_unique<CopierService>(*app->sessions_, *app->loop_);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Configure(builder);
+  app->rpc_stats_ = std::make_unique<RpcStats>();
+  builder.experimental().SetInterceptorCreators(
+      CallRecorders(*app->rpc_stats_, clock));
   int port = 0;
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(),
                            &port);
+  builder.RegisterService(app->admin_service_.get());
   builder.RegisterService(app->region_service_.get());
   builder.RegisterService(app->bucket_service_.get());
   builder.RegisterService(app->replication_service_.get());
@@ -114,7 +126,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
   }
   app->server_->GetHealthCheckService()->SetServingStatus(true);
   for (const char* service :
-       {"crr.v1.RegionService", "crr.v1.BucketService",
+       {"crr.v1.AdminService", "crr.v1.RegionService", "crr.v1.BucketService",
         "crr.v1.ReplicationService", "crr.v1.ChangeService",
         "crr.v1.CopierService"}) {
     app->server_->GetHealthCheckService()->SetServingStatus(service, true);
@@ -122,17 +134,39 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
   app->keep_warm_ = std::make_unique<KeepWarm>(*app->server_);
   app->address_ = absl::StrCat(
       options.listen.substr(0, options.listen.rfind(':')), ":", port);
+  app->metrics_ = std::make_shared<Metrics>(env, *app->rpc_stats_);
+  if (!options.metrics_listen.empty()) {
+    app->ServeMetrics(options.metrics_listen);
+  }
   return app;
+}
+
+void App::ServeMetrics(const std::string& listen) {
+  // The exposer throws when it cannot listen.
+  try {
+    exposer_ = std::make_unique<prometheus::Exposer>(listen, 1);
+    exposer_->RegisterCollectable(metrics_);
+    metrics_address_ =
+        absl::StrCat(listen.substr(0, listen.rfind(':')), ":",
+                     exposer_->GetListeningPorts().at(0));
+  } catch (const std::exception& error) {
+    exposer_.reset();
+    LogError("metrics_unavailable",
+             {{"listen", listen}, {"error", error.what()}});
+  }
 }
 
 void App::Drain() {
   if (drained_) return;
   drained_ = true;
+  // First: a scrape waits for the loop and the database.
+  exposer_.reset();
   if (server_ != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
     loop_->Drain();
     sessions_->Drain();
     change_service_->Drain();
+    progress_watch_->Drain();
     keep_warm_.reset();
     server_->Shutdown(std::chrono::system_clock::now() + kDrainTime);
     server_->Wait();

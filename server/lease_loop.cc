@@ -1,5 +1,6 @@
 #include "server/lease_loop.h"
 
+#include <algorithm>
 #include <latch>
 #include <utility>
 
@@ -48,6 +49,8 @@ absl::Status LeaseLoop::Start() {
             }
             found.closing = rule_table::UidsInState(txn, RuleState::kClosing,
                                                     std::nullopt);
+            found.paused = rule_table::UidsInState(txn, RuleState::kPaused,
+                                                   std::nullopt);
             return found;
           }));
   Post([restored](LeaseCore& core) { core.Restore(restored); });
@@ -70,10 +73,7 @@ void LeaseLoop::PostUrgent(std::function<void(LeaseCore&)> call) {
 }
 
 void LeaseLoop::PostWork(WorkEvents events) {
-  if (events.added.empty() && events.removed.empty() && events.grown.empty() &&
-      events.closing.empty()) {
-    return;
-  }
+  if (events.empty()) return;
   Post([events = std::move(events)](LeaseCore& core) { core.OnWork(events); });
 }
 
@@ -84,6 +84,17 @@ void LeaseLoop::Drain() {
     drained.count_down();
   });
   drained.wait();
+}
+
+LeaseLoop::Snapshot LeaseLoop::TakeSnapshot() {
+  Snapshot snapshot;
+  std::latch taken(1);
+  Post([&](LeaseCore& core) {
+    snapshot = {core.counts(), std::max(lag_, lag_before_)};
+    taken.count_down();
+  });
+  taken.wait();
+  return snapshot;
 }
 
 void LeaseLoop::Run() {
@@ -110,6 +121,12 @@ void LeaseLoop::Run() {
     if (call) {
       call(core_);
     } else {
+      const Ticks now = clock_.Now();
+      if (now - lag_since_ > absl::Minutes(1)) {
+        lag_before_ = std::exchange(lag_, absl::ZeroDuration());
+        lag_since_ = now;
+      }
+      lag_ = std::max(lag_, now - next_tick);
       core_.Tick();
       next_tick = clock_.Now() + interval;
     }

@@ -37,6 +37,14 @@ class LeaseLoop {
   // the core hears of commits in their order.
   void PostWork(WorkEvents events);
 
+  struct Snapshot {
+    LeaseCore::Counts counts;
+    // Longest time that a tick came late, in the last one to two minutes.
+    absl::Duration lag;
+  };
+  // Waits for the loop. Not once it is stopped.
+  Snapshot TakeSnapshot();
+
   // No new grants; streams are told to move. Returns when that is queued out.
   void Drain();
   // Ends the thread and drops what is queued, then and later: answers may still
@@ -55,6 +63,11 @@ class LeaseLoop {
   std::deque<std::function<void(LeaseCore&)>> urgent_ ABSL_GUARDED_BY(mu_);
   std::deque<std::function<void(LeaseCore&)>> calls_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  // Longest delay of a tick in this minute and in the one before. Only on
+  // thread_.
+  absl::Duration lag_;
+  absl::Duration lag_before_;
+  Ticks lag_since_;
   std::thread thread_;
 };
 

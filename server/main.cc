@@ -15,8 +15,9 @@ ABSL_FLAG(std::string, storage, "sqlite:crr.db",
           "Where the state is kept: sqlite:PATH.");
 ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
           "How long a lease holds without a heartbeat; at least 1s.");
-ABSL_FLAG(std::string, metrics_listen, "",
-          "Accepted for what is to come: this version serves no metrics.");
+ABSL_FLAG(std::string, metrics_listen, "127.0.0.1:9464",
+          "Address to serve Prometheus metrics on, HOST:PORT; port 0 picks one, "
+          "empty serves none.");
 ABSL_FLAG(bool, allow_plaintext, false,
           "Serve without TLS on an address that is not loopback.");
 
@@ -41,13 +42,10 @@ int main(int argc, char** argv) {
     std::fputs("crr-server: --storage must be sqlite:PATH\n", stderr);
     return 2;
   }
-  if (!absl::GetFlag(FLAGS_metrics_listen).empty()) {
-    crr::LogWarning("metrics_not_available",
-                    {{"metrics_listen", absl::GetFlag(FLAGS_metrics_listen)}});
-  }
   auto app = crr::App::Start(
       {.listen = absl::GetFlag(FLAGS_listen),
        .allow_plaintext = absl::GetFlag(FLAGS_allow_plaintext),
+       .metrics_listen = absl::GetFlag(FLAGS_metrics_listen),
        .database_path = std::string(path),
        .lease = crr::LeaseOptions::FromTtl(absl::GetFlag(FLAGS_lease_ttl))},
       crr::Clock::Real());
@@ -57,6 +55,9 @@ int main(int argc, char** argv) {
   }
   crr::LogInfo("serving", {{"address", (*app)->address()}, {"storage", storage}});
   std::printf("crr-server ready on %s\n", (*app)->address().c_str());
+  if (!(*app)->metrics_address().empty()) {
+    std::printf("metrics on %s\n", (*app)->metrics_address().c_str());
+  }
   std::fflush(stdout);
   crr::WaitForStopSignal();
   crr::LogInfo("draining");

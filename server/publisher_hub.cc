@@ -62,6 +62,15 @@ void PublisherHub::ForgetAll() {
   }
 }
 
+void PublisherHub::Forget(const std::string& publisher) {
+  MutexLock lock(mu_);
+  const auto found = entries_.find(publisher);
+  // One that attached meanwhile has registered anew.
+  if (found != entries_.end() && found->second.attachment == 0) {
+    entries_.erase(found);
+  }
+}
+
 Watermarks PublisherHub::watermarks() const {
   MutexLock lock(mu_);
   Watermarks watermarks;

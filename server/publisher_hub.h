@@ -43,6 +43,9 @@ class PublisherHub {
   // may have been said of the old one. Everybody starts anew.
   void ForgetAll();
 
+  // The publisher is deleted: what it said counts no more.
+  void Forget(const std::string& publisher);
+
   // InfinitePast for a publisher that has said nothing. One that detached
   // keeps its last word: it stays true, and time stands still for it.
   Watermarks watermarks() const;

@@ -68,6 +68,18 @@ void SetAcceleration(Transaction& txn, absl::string_view id, absl::Time now) {
       {Text(id), Int(absl::ToUnixMicros(now))});
 }
 
+void Update(Transaction& txn, const Bucket& bucket) {
+  txn.Execute(
+      "UPDATE buckets SET versioning = $2, acceleration = $3, "
+      "update_time_us = $4 WHERE bucket = $1",
+      {Text(bucket.id), Int(static_cast<int64_t>(bucket.versioning)),
+       Bool(bucket.acceleration), Int(absl::ToUnixMicros(bucket.update_time))});
+}
+
+void Delete(Transaction& txn, absl::string_view id) {
+  txn.Execute("DELETE FROM buckets WHERE bucket = $1", {Text(id)});
+}
+
 std::optional<std::string> Partner(ReadTransaction& txn,
                                    absl::string_view bucket) {
   return FirstText(txn.QueryOne("SELECT peer FROM pairings WHERE bucket = $1",

@@ -32,6 +32,9 @@ std::optional<Bucket> Get(ReadTransaction& txn, absl::string_view id);
 std::vector<Bucket> List(ReadTransaction& txn, absl::string_view after,
                          int limit);
 void SetAcceleration(Transaction& txn, absl::string_view id, absl::Time now);
+// Sets what users can change of a bucket, and its update time.
+void Update(Transaction& txn, const Bucket& bucket);
+void Delete(Transaction& txn, absl::string_view id);
 
 // The one bucket that `bucket` is paired with, if any.
 std::optional<std::string> Partner(ReadTransaction& txn,

@@ -95,6 +95,13 @@ Database::~Database() {
   if (lock_fd_ >= 0) close(lock_fd_);
 }
 
+Database::Stats Database::stats() const {
+  MutexLock lock(mu_);
+  Stats stats = stats_;
+  stats.waiting = static_cast<int64_t>(jobs_.size());
+  return stats;
+}
+
 void Database::Submit(Job job) {
   {
     MutexLock lock(mu_);
@@ -131,6 +138,11 @@ void Database::WriterLoop() {
       jobs_.erase(jobs_.begin(), jobs_.begin() + static_cast<ptrdiff_t>(count));
     }
     RunGroup(group);
+    {
+      MutexLock lock(mu_);
+      ++stats_.commits;
+      stats_.bodies += static_cast<int64_t>(group.size());
+    }
     MaybeCheckpoint();
   }
 }

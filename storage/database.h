@@ -54,6 +54,13 @@ class Database {
     std::function<bool()> cancelled;
   };
 
+  struct Stats {
+    int64_t commits = 0;
+    int64_t bodies = 0;   // Over all commits.
+    int64_t waiting = 0;  // Bodies in the writer's queue now.
+  };
+  Stats stats() const;
+
   template <typename T>
   using WriteBody = std::function<absl::StatusOr<T>(Transaction&)>;
   template <typename T>
@@ -168,7 +175,8 @@ class Database {
   int64_t next_group_ = 0;                      // Writer thread only.
   std::vector<std::unique_ptr<sqlite::Connection>> readers_;
 
-  Mutex mu_;
+  mutable Mutex mu_;
+  Stats stats_ ABSL_GUARDED_BY(mu_);
   CondVar jobs_changed_;
   CondVar reads_changed_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mu_);

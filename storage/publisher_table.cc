@@ -6,17 +6,53 @@ using sqlite::Int;
 using sqlite::Row;
 using sqlite::Text;
 
+namespace {
+
+Publisher FromRow(const Row& row) {
+  return {
+      .id = row.Text(0),
+      .scope = {static_cast<PublisherScope::Kind>(row.Int(1)), row.Text(2)},
+      .epoch = row.Int(3),
+      .last_number = row.Int(4),
+      .create_time = absl::FromUnixMicros(row.Int(5))};
+}
+
+}  // namespace
+
 std::optional<Publisher> Get(ReadTransaction& txn, absl::string_view id) {
   const auto row = txn.QueryOne(
-      "SELECT publisher, scope_kind, scope, epoch, last_number "
-      "FROM publishers WHERE publisher = $1",
+      "SELECT publisher, scope_kind, scope, epoch, last_number, "
+      "create_time_us FROM publishers WHERE publisher = $1",
       {Text(id)});
   if (!row) return std::nullopt;
-  return Publisher{
-      .id = row->Text(0),
-      .scope = {static_cast<PublisherScope::Kind>(row->Int(1)), row->Text(2)},
-      .epoch = row->Int(3),
-      .last_number = row->Int(4)};
+  return FromRow(*row);
+}
+
+std::vector<Publisher> List(ReadTransaction& txn, absl::string_view after,
+                            int limit) {
+  std::vector<Publisher> publishers;
+  for (const Row& row : txn.Query(
+           "SELECT publisher, scope_kind, scope, epoch, last_number, "
+           "create_time_us FROM publishers WHERE publisher > $1 "
+           "ORDER BY publisher LIMIT $2",
+           {Text(after), Int(limit)})) {
+    publishers.push_back(FromRow(row));
+  }
+  return publishers;
+}
+
+void Delete(Transaction& txn, absl::string_view id) {
+  txn.Execute("DELETE FROM publishers WHERE publisher = $1", {Text(id)});
+}
+
+std::optional<std::string> AnyOf(ReadTransaction& txn,
+                                 const PublisherScope& scope) {
+  const auto row = txn.QueryOne(
+      "SELECT publisher FROM publishers WHERE scope_kind = $1 AND scope = $2 "
+      "ORDER BY publisher LIMIT 1",
+      {Int(static_cast<int64_t>(scope.kind)), Text(scope.id)});
+  if (!row) return std::nullopt;
+  return row->Text(0);
 }
 
 void Put(Transaction& txn, const Publisher& publisher, absl::Time now) {

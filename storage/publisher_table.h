@@ -26,12 +26,20 @@ struct Publisher {
   PublisherScope scope;
   int64_t epoch = 0;
   int64_t last_number = 0;  // Highest batch taken in this epoch.
+  absl::Time create_time;
 };
 
 namespace publisher_table {
 
 std::optional<Publisher> Get(ReadTransaction& txn, absl::string_view id);
 void Put(Transaction& txn, const Publisher& publisher, absl::Time now);
+// Publishers after `after`, ordered by id.
+std::vector<Publisher> List(ReadTransaction& txn, absl::string_view after,
+                            int limit);
+void Delete(Transaction& txn, absl::string_view id);
+// A publisher that speaks for the scope itself, if any.
+std::optional<std::string> AnyOf(ReadTransaction& txn,
+                                 const PublisherScope& scope);
 // Publishers that speak for a bucket, by itself or by its region.
 std::vector<std::string> Covering(ReadTransaction& txn,
                                   absl::string_view bucket,

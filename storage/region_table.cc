@@ -34,16 +34,16 @@ std::vector<Region> FromRows(const sqlite::Rows& rows) {
 
 }  // namespace
 
-void Insert(Transaction& txn, const Region& region) {
-  txn.Execute(
+bool Insert(Transaction& txn, const Region& region) {
+  return txn.Execute(
       "INSERT INTO regions (region, area, display_name, store_root, "
       "credentials, create_time_us, update_time_us) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+      "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (region) DO NOTHING",
       {Text(region.id), Int(static_cast<int64_t>(region.area)),
        Text(region.display_name),
        region.store_root ? Text(*region.store_root) : Null(),
        Text(region.credentials), Int(absl::ToUnixMicros(region.create_time)),
-       Int(absl::ToUnixMicros(region.update_time))});
+       Int(absl::ToUnixMicros(region.update_time))}) == 1;
 }
 
 std::optional<Region> Get(ReadTransaction& txn, absl::string_view id) {
@@ -66,19 +66,34 @@ bool IsEmpty(ReadTransaction& txn) {
   return !txn.QueryOne("SELECT 1 FROM regions LIMIT 1").has_value();
 }
 
-void SetStore(Transaction& txn, absl::string_view id,
-              const std::optional<std::string>& root, absl::Time now) {
+void Update(Transaction& txn, const Region& region) {
   txn.Execute(
-      "UPDATE regions SET store_root = $2, update_time_us = $3 "
-      "WHERE region = $1",
-      {Text(id), root ? Text(*root) : Null(), Int(absl::ToUnixMicros(now))});
+      "UPDATE regions SET store_root = $2, display_name = $3, "
+      "credentials = $4, update_time_us = $5 WHERE region = $1",
+      {Text(region.id), region.store_root ? Text(*region.store_root) : Null(),
+       Text(region.display_name), Text(region.credentials),
+       Int(absl::ToUnixMicros(region.update_time))});
+}
+
+void Delete(Transaction& txn, absl::string_view id) {
+  txn.Execute("DELETE FROM regions WHERE region = $1", {Text(id)});
+}
+
+std::optional<std::string> AnyBucketOf(ReadTransaction& txn,
+                                       absl::string_view id) {
+  const auto row = txn.QueryOne(
+      "SELECT bucket FROM buckets WHERE region = $1 ORDER BY bucket LIMIT 1",
+      {Text(id)});
+  if (!row) return std::nullopt;
+  return row->Text(0);
 }
 
 void SetPolicy(Transaction& txn, const RegionPairPolicy& policy) {
   txn.Execute(
-      "INSERT INTO region_pair_policy (id, profile) VALUES (1, $1) "
-      "ON CONFLICT (id) DO UPDATE SET profile = excluded.profile",
-      {Text(policy.profile)});
+      "INSERT INTO region_pair_policy (id, profile, update_time_us) "
+      "VALUES (1, $1, $2) ON CONFLICT (id) DO UPDATE SET "
+      "profile = excluded.profile, update_time_us = excluded.update_time_us",
+      {Text(policy.profile), Int(absl::ToUnixMicros(policy.update_time))});
   txn.Execute("DELETE FROM region_pair_entries");
   int64_t position = 0;
   for (const RegionPairEntry& entry : policy.entries) {
@@ -97,8 +112,10 @@ void SetPolicy(Transaction& txn, const RegionPairPolicy& policy) {
 RegionPairPolicy GetPolicy(ReadTransaction& txn) {
   RegionPairPolicy policy;
   if (const auto row = txn.QueryOne(
-          "SELECT profile FROM region_pair_policy WHERE id = 1")) {
+          "SELECT profile, update_time_us FROM region_pair_policy "
+          "WHERE id = 1")) {
     policy.profile = row->Text(0);
+    policy.update_time = absl::FromUnixMicros(row->Int(1));
   }
   for (const Row& row : txn.Query(
            "SELECT allow, source_kind, source, destination_kind, destination "

@@ -41,18 +41,24 @@ struct RegionPairEntry {
 struct RegionPairPolicy {
   std::string profile;
   std::vector<RegionPairEntry> entries;
+  absl::Time update_time;
 };
 
 namespace region_table {
 
-void Insert(Transaction& txn, const Region& region);
+// False, and nothing stored, when the id is taken.
+bool Insert(Transaction& txn, const Region& region);
 std::optional<Region> Get(ReadTransaction& txn, absl::string_view id);
 // Regions after `after`, ordered by id.
 std::vector<Region> List(ReadTransaction& txn, absl::string_view after,
                          int limit);
 bool IsEmpty(ReadTransaction& txn);
-void SetStore(Transaction& txn, absl::string_view id,
-              const std::optional<std::string>& root, absl::Time now);
+// Sets what users can change of a region, and its update time.
+void Update(Transaction& txn, const Region& region);
+void Delete(Transaction& txn, absl::string_view id);
+// A bucket that is registered in the region, if any.
+std::optional<std::string> AnyBucketOf(ReadTransaction& txn,
+                                       absl::string_view id);
 
 void SetPolicy(Transaction& txn, const RegionPairPolicy& policy);
 RegionPairPolicy GetPolicy(ReadTransaction& txn);

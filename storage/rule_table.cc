@@ -57,6 +57,14 @@ Rule FromRow(ReadTransaction& txn, const Row& row) {
   return rule;
 }
 
+void InsertLabels(Transaction& txn, const Rule& rule) {
+  for (const auto& [label, value] : rule.labels) {
+    txn.Execute(
+        "INSERT INTO rule_labels (rule_uid, label, value) VALUES ($1, $2, $3)",
+        {Int(rule.uid), Text(label), Text(value)});
+  }
+}
+
 std::optional<Rule> GetWhere(ReadTransaction& txn, absl::string_view where,
                              const Value& value) {
   const auto row = txn.QueryOne(absl::StrCat(kSelect, where), {value});
@@ -90,11 +98,7 @@ void Insert(Transaction& txn, const Rule& rule) {
         "VALUES ($1, $2, $3)",
         {Int(rule.uid), Bytes(prefix), Int(position++)});
   }
-  for (const auto& [label, value] : rule.labels) {
-    txn.Execute(
-        "INSERT INTO rule_labels (rule_uid, label, value) VALUES ($1, $2, $3)",
-        {Int(rule.uid), Text(label), Text(value)});
-  }
+  InsertLabels(txn, rule);
   txn.Execute("INSERT INTO rule_counters (rule_uid) VALUES ($1)",
               {Int(rule.uid)});
 }
@@ -157,6 +161,16 @@ void SetState(Transaction& txn, int64_t uid, RuleState state, absl::Time now) {
       "UPDATE rules SET state = $2, update_time_us = $3 WHERE rule_uid = $1",
       {Int(uid), Int(static_cast<int64_t>(state)),
        Int(absl::ToUnixMicros(now))});
+}
+
+void Update(Transaction& txn, const Rule& rule) {
+  txn.Execute(
+      "UPDATE rules SET max_leases = $2, max_bytes_per_second = $3, "
+      "update_time_us = $4 WHERE rule_uid = $1",
+      {Int(rule.uid), Int(rule.max_leases), Int(rule.max_bytes_per_second),
+       Int(absl::ToUnixMicros(rule.update_time))});
+  txn.Execute("DELETE FROM rule_labels WHERE rule_uid = $1", {Int(rule.uid)});
+  InsertLabels(txn, rule);
 }
 
 void SetActive(Transaction& txn, int64_t uid,

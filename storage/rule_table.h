@@ -84,6 +84,8 @@ std::vector<Rule> List(ReadTransaction& txn, const RuleFilter& filter,
 std::vector<int64_t> UidsInState(ReadTransaction& txn, RuleState state,
                                  const std::optional<std::string>& region);
 void SetState(Transaction& txn, int64_t uid, RuleState state, absl::Time now);
+// Sets limits and labels, and the update time.
+void Update(Transaction& txn, const Rule& rule);
 void SetActive(Transaction& txn, int64_t uid,
                absl::string_view source_identity,
                absl::string_view destination_identity, absl::Time now);

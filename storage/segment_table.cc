@@ -9,9 +9,15 @@ using sqlite::Row;
 void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
             const Segment& changes, int64_t bytes_max) {
   const auto size = static_cast<int64_t>(changes.changes.size());
+  const sqlite::Value small =
+      changes.oldest_small_event
+          ? Int(absl::ToUnixMicros(*changes.oldest_small_event))
+          : sqlite::Null();
   const int64_t joined = txn.Execute(
       "UPDATE change_segments SET last_sequence = $5, "
       "oldest_event_us = min(oldest_event_us, $6), "
+      "oldest_small_event_us = coalesce("
+      "min(oldest_small_event_us, $10), oldest_small_event_us, $10), "
       "bytes = bytes + $7, "
       "changes = CAST(changes || $8 AS BLOB) "
       "WHERE rule_uid = $1 AND partition = $2 AND last_sequence = $4 - 1 "
@@ -19,16 +25,16 @@ void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
       {Int(rule_uid), Int(partition), Int(txn.group()),
        Int(changes.first_sequence), Int(changes.last_sequence),
        Int(absl::ToUnixMicros(changes.oldest_event)), Int(size),
-       Bytes(changes.changes), Int(bytes_max)});
+       Bytes(changes.changes), Int(bytes_max), small});
   if (joined == 1) return;
   txn.Execute(
       "INSERT INTO change_segments (rule_uid, partition, first_sequence, "
-      "last_sequence, oldest_event_us, commit_group, bytes, changes) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+      "last_sequence, oldest_event_us, commit_group, bytes, changes, "
+      "oldest_small_event_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
       {Int(rule_uid), Int(partition), Int(changes.first_sequence),
        Int(changes.last_sequence),
        Int(absl::ToUnixMicros(changes.oldest_event)), Int(txn.group()),
-       Int(size), Bytes(changes.changes)});
+       Int(size), Bytes(changes.changes), small});
 }
 
 std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
@@ -102,6 +108,45 @@ std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
       {Int(rule_uid), Int(partition)});
   if (!row) return std::nullopt;
   return row->Int(0);
+}
+
+std::vector<StateTotal> Totals(ReadTransaction& txn) {
+  std::vector<StateTotal> totals;
+  for (const Row& row : txn.Query(
+           "SELECT r.state, count(DISTINCT s.rule_uid), "
+           "sum(s.last_sequence - max(s.first_sequence - 1, "
+           "coalesce(u.cursor_sequence, 0))), sum(s.bytes) "
+           "FROM change_segments s JOIN rules r ON r.rule_uid = s.rule_uid "
+           "LEFT JOIN work_units u ON u.rule_uid = s.rule_uid "
+           "AND u.kind = 4 AND u.partition = s.partition "
+           "GROUP BY r.state ORDER BY r.state")) {
+    totals.push_back({.rule_state = row.Int(0),
+                      .rules = row.Int(1),
+                      .changes = row.Int(2),
+                      .bytes = row.Int(3)});
+  }
+  return totals;
+}
+
+std::vector<OldestLog> OldestLogs(ReadTransaction& txn, int limit) {
+  std::vector<OldestLog> logs;
+  for (const Row& row : txn.Query(
+           "SELECT rule_uid, min(oldest_event_us) FROM change_segments "
+           "GROUP BY rule_uid ORDER BY 2, 1 LIMIT $1",
+           {Int(limit)})) {
+    logs.push_back({.rule_uid = row.Int(0),
+                    .oldest_event = absl::FromUnixMicros(row.Int(1))});
+  }
+  return logs;
+}
+
+std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn) {
+  const auto row = txn.QueryOne(
+      "SELECT oldest_small_event_us FROM change_segments "
+      "WHERE oldest_small_event_us IS NOT NULL "
+      "ORDER BY oldest_small_event_us LIMIT 1");
+  if (!row) return std::nullopt;
+  return absl::FromUnixMicros(row->Int(0));
 }
 
 LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor) {

@@ -17,6 +17,8 @@ struct Segment {
   int64_t first_sequence = 0;
   int64_t last_sequence = 0;
   absl::Time oldest_event;
+  // Of the changes of small objects in it.
+  std::optional<absl::Time> oldest_small_event;
   std::string changes;  // Opaque here: passed on without being decoded.
 };
 
@@ -54,6 +56,22 @@ std::optional<int64_t> LastSequence(ReadTransaction& txn, int64_t rule_uid,
                                     int64_t partition);
 std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
                                      int64_t partition);
+// What is logged for rules of one state.
+struct StateTotal {
+  int64_t rule_state = 0;
+  int64_t rules = 0;
+  int64_t changes = 0;
+  int64_t bytes = 0;
+};
+std::vector<StateTotal> Totals(ReadTransaction& txn);
+struct OldestLog {
+  int64_t rule_uid = 0;
+  absl::Time oldest_event;
+};
+// The rules with the oldest events in their log, oldest first.
+std::vector<OldestLog> OldestLogs(ReadTransaction& txn, int limit);
+std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn);
+
 // Of the whole rule. `cursor`: what is settled already, within the first
 // segment at most.
 LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor);

@@ -74,9 +74,9 @@ small_folder() {
   printf '%s' "$folder"
 }
 
-sanitizers=()
-if [[ $mode == --all ]]; then sanitizers=(--with-sanitizers); fi
-prepare packages "$ROOT/deploy/install-deps.sh" "${sanitizers[@]}"
+packages=(--with-promtool)
+if [[ $mode == --all ]]; then packages+=(--with-sanitizers); fi
+prepare packages "$ROOT/deploy/install-deps.sh" "${packages[@]}"
 prepare build build release
 try unit unit_tests release
 if [[ $mode != --quick ]]; then

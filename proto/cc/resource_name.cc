@@ -39,6 +39,9 @@ std::string RegionName(absl::string_view region) {
 std::string BucketName(absl::string_view bucket) {
   return absl::StrCat("buckets/", bucket);
 }
+std::string PublisherName(absl::string_view publisher) {
+  return absl::StrCat("publishers/", publisher);
+}
 std::string RuleName(absl::string_view source, absl::string_view rule) {
   return absl::StrCat("buckets/", source, "/rules/", rule);
 }
@@ -53,6 +56,13 @@ absl::StatusOr<std::string> ParseRegionName(absl::string_view name) {
 absl::StatusOr<std::string> ParseBucketName(absl::string_view name) {
   if (!absl::ConsumePrefix(&name, "buckets/") || !IsBucketId(name)) {
     return NotA("buckets/{bucket}");
+  }
+  return std::string(name);
+}
+
+absl::StatusOr<std::string> ParsePublisherName(absl::string_view name) {
+  if (!absl::ConsumePrefix(&name, "publishers/") || !IsId(name)) {
+    return NotA("publishers/{publisher}");
   }
   return std::string(name);
 }

@@ -19,10 +19,12 @@ bool IsId(absl::string_view id);
 
 std::string RegionName(absl::string_view region);
 std::string BucketName(absl::string_view bucket);
+std::string PublisherName(absl::string_view publisher);
 std::string RuleName(absl::string_view source, absl::string_view rule);
 
 absl::StatusOr<std::string> ParseRegionName(absl::string_view name);
 absl::StatusOr<std::string> ParseBucketName(absl::string_view name);
+absl::StatusOr<std::string> ParsePublisherName(absl::string_view name);
 
 struct RuleId {
   std::string source;

@@ -5,10 +5,9 @@
 #include "google/rpc/status.pb.h"
 
 namespace crr {
-namespace {
-
 absl::string_view CodeName(grpc::StatusCode code) {
   switch (code) {
+    case grpc::OK: return "OK";
     case grpc::INVALID_ARGUMENT: return "INVALID_ARGUMENT";
     case grpc::NOT_FOUND: return "NOT_FOUND";
     case grpc::ALREADY_EXISTS: return "ALREADY_EXISTS";
@@ -23,8 +22,6 @@ absl::string_view CodeName(grpc::StatusCode code) {
     default: return "UNKNOWN";
   }
 }
-
-}  // namespace
 
 StatusDetails DetailsOf(const grpc::Status& status) {
   StatusDetails details;

@@ -20,6 +20,9 @@ struct StatusDetails {
   std::optional<absl::Duration> retry_delay;
 };
 
+// Such as "NOT_FOUND".
+absl::string_view CodeName(grpc::StatusCode code);
+
 // Takes the details out of a status; empty when it carries none.
 StatusDetails DetailsOf(const grpc::Status& status);
 

@@ -116,6 +116,11 @@ int64_t Log(Transaction& txn, const Rule& rule,
     }
     segment.last_sequence = sequence++;
     segment.oldest_event = std::min(segment.oldest_event, change->event_time);
+    if (change->small) {
+      segment.oldest_small_event = std::min(
+          segment.oldest_small_event.value_or(change->event_time),
+          change->event_time);
+    }
     segment.changes += change->encoded;
   }
   flush();

@@ -66,7 +66,7 @@ void LeaseCore::Restore(const Restored& restored) {
   for (const UnitInfo& info : restored.units) units_[info.unit_id].info = info;
   for (const LeaseRecord& lease : restored.leases) {
     UnitState& unit = units_.at(lease.unit_id);
-    unit.phase = UnitState::Phase::kLeased;
+    unit.phase = Phase::kLeased;
     unit.session = lease.session_number;
     unit.token = lease.token;
     unit.sent_sequence = unit.info.cursor_sequence;
@@ -76,8 +76,10 @@ void LeaseCore::Restore(const Restored& restored) {
   }
   WorkEvents events;
   events.closing = restored.closing;
+  events.paused = restored.paused;
+  paused_.insert(restored.paused.begin(), restored.paused.end());
   for (auto& [unit_id, unit] : units_) {
-    if (unit.phase == UnitState::Phase::kOffered) {
+    if (unit.phase == Phase::kOffered) {
       OfferUnit(unit, clock_.Now());
     }
   }
@@ -94,7 +96,7 @@ LeaseCore::UnitState* LeaseCore::HeldUnit(const Session& session,
   const auto found = units_.find(lease.unit_id);
   if (found == units_.end()) return nullptr;
   UnitState& unit = found->second;
-  const bool held = unit.phase == UnitState::Phase::kLeased &&
+  const bool held = unit.phase == Phase::kLeased &&
                     unit.session == session.number &&
                     unit.token == lease.token;
   return held ? &unit : nullptr;
@@ -164,7 +166,7 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
     return;
   }
   UnitState& unit = found->second;
-  if (unit.phase == UnitState::Phase::kLeased && unit.token == lease.token &&
+  if (unit.phase == Phase::kLeased && unit.token == lease.token &&
       outcome->result == CheckpointOutcome::Result::kRecorded) {
     if (outcome->lease_over) {
       // A probe that found a problem: stored as ended, to be tried again.
@@ -225,7 +227,7 @@ void LeaseCore::OnRelease(StreamId stream, LeaseRef lease,
 }
 
 void LeaseCore::EndLease(UnitState& unit, const std::string& problem) {
-  unit.phase = UnitState::Phase::kEnding;
+  unit.phase = Phase::kEnding;
   unit.problem = problem;
   leased_.erase(unit.info.unit_id);
   store_.End(unit.info.unit_id, unit.token, problem,
@@ -276,7 +278,10 @@ void LeaseCore::DetachUnit(UnitState& unit) {
 }
 
 void LeaseCore::OfferUnit(UnitState& unit, Ticks not_before) {
-  if (closing_.contains(unit.info.rule_uid)) return;
+  if (closing_.contains(unit.info.rule_uid) ||
+      paused_.contains(unit.info.rule_uid)) {
+    return;
+  }
   queue_.Offer(unit.info.unit_id, unit.info.rule_uid, unit.info.kind,
                unit.info.max_leases, not_before, clock_.Now());
 }
@@ -285,7 +290,7 @@ void LeaseCore::RemoveUnit(int64_t unit_id) {
   const auto found = units_.find(unit_id);
   if (found == units_.end()) return;
   queue_.Withdraw(unit_id);
-  if (found->second.phase != UnitState::Phase::kOffered) {
+  if (found->second.phase != Phase::kOffered) {
     DetachUnit(found->second);
   }
   retry_end_.erase(unit_id);
@@ -343,22 +348,47 @@ void LeaseCore::OnWork(const WorkEvents& events) {
   }
   for (const int64_t unit_id : events.removed) RemoveUnit(unit_id);
   for (const int64_t rule_uid : events.closing) {
+    paused_.erase(rule_uid);
     closing_[rule_uid];
+    HoldBack(rule_uid, "RULE_CLOSING");
+    MaybeCloseRule(rule_uid);
+  }
+  for (const int64_t rule_uid : events.paused) {
+    paused_.insert(rule_uid);
+    HoldBack(rule_uid, "RULE_PAUSED");
+  }
+  for (const int64_t rule_uid : events.resumed) {
+    if (paused_.erase(rule_uid) == 0) continue;
     for (auto& [unit_id, unit] : units_) {
-      if (unit.info.rule_uid != rule_uid) continue;
-      queue_.Withdraw(unit_id);
-      if (unit.phase == UnitState::Phase::kLeased) {
-        Revoke(unit, "RULE_CLOSING");
+      if (unit.info.rule_uid == rule_uid &&
+          unit.phase == Phase::kOffered) {
+        queue_.Withdraw(unit_id);  // It may have been added just now.
+        OfferUnit(unit, clock_.Now());
       }
     }
-    MaybeCloseRule(rule_uid);
+  }
+  for (const WorkEvents::Bound& bound : events.bounds) {
+    for (auto& [unit_id, unit] : units_) {
+      if (unit.info.rule_uid == bound.rule_uid) {
+        unit.info.max_leases = bound.max_leases;
+      }
+    }
+    queue_.SetMaxLeases(bound.rule_uid, bound.max_leases);
   }
   Schedule();
 }
 
+void LeaseCore::HoldBack(int64_t rule_uid, const std::string& reason) {
+  for (auto& [unit_id, unit] : units_) {
+    if (unit.info.rule_uid != rule_uid) continue;
+    queue_.Withdraw(unit_id);
+    if (unit.phase == Phase::kLeased) Revoke(unit, reason);
+  }
+}
+
 void LeaseCore::PumpSegments(UnitState& unit) {
   if (unit.info.kind != UnitKind::kChanges ||
-      unit.phase != UnitState::Phase::kLeased || unit.reading != 0 ||
+      unit.phase != Phase::kLeased || unit.reading != 0 ||
       unit.revoke_deadline || unit.no_room ||
       unit.sent_sequence >= unit.info.log_end) {
     return;
@@ -377,7 +407,7 @@ void LeaseCore::PumpSegments(UnitState& unit) {
         if (unit_found == units_.end()) return;
         UnitState& u = unit_found->second;
         // Of another lease, or of a stream before this one.
-        if (u.reading != read || u.phase != UnitState::Phase::kLeased) return;
+        if (u.reading != read || u.phase != Phase::kLeased) return;
         u.reading = 0;
         const auto session = sessions_.find(u.session);
         if (!segments.ok() || session == sessions_.end() ||
@@ -429,7 +459,7 @@ void LeaseCore::Schedule() {
     Session* const session = PickSession(unit.info);
     if (session == nullptr) return;
     queue_.Withdraw(*unit_id);
-    unit.phase = UnitState::Phase::kGranting;
+    unit.phase = Phase::kGranting;
     unit.session = session->number;
     session->units.insert(*unit_id);
     queue_.CountLease(unit.info.rule_uid, +1);
@@ -466,7 +496,7 @@ void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
     return;
   }
   ++counts_.grants;
-  unit.phase = UnitState::Phase::kLeased;
+  unit.phase = Phase::kLeased;
   unit.token = spec->token;
   unit.info.cursor_sequence = spec->cursor.sequence;
   unit.sent_sequence = spec->cursor.sequence;
@@ -475,7 +505,7 @@ void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
   const bool can_send =
       session != sessions_.end() && session->second.stream != 0 &&
       session->second.deadline > clock_.Now() && !draining_ &&
-      !closing_.contains(rule_uid);
+      !closing_.contains(rule_uid) && !paused_.contains(rule_uid);
   if (!can_send) {
     EndLease(unit, "");  // Nobody ever knew of it.
     return;
@@ -538,7 +568,7 @@ void LeaseCore::ExpireSessions(Ticks now) {
     const std::set<int64_t> held = session.units;
     for (const int64_t unit_id : held) {
       UnitState& unit = units_.at(unit_id);
-      if (unit.phase != UnitState::Phase::kLeased) continue;
+      if (unit.phase != Phase::kLeased) continue;
       NoteLost(session, unit);
       ++counts_.expiries;
       EndLease(unit, "");
@@ -592,6 +622,12 @@ LeaseCore::Counts LeaseCore::counts() const {
   Counts counts = counts_;
   counts.sessions = static_cast<int64_t>(by_stream_.size());
   counts.leases = static_cast<int64_t>(leased_.size());
+  for (const auto& [stream, number] : by_stream_) {
+    counts.lease_credit += sessions_.at(number).lease_credit;
+  }
+  for (const auto& [unit_id, unit] : units_) {
+    ++counts.units[{unit.info.kind, unit.phase}];
+  }
   return counts;
 }
 

@@ -87,6 +87,7 @@ class LeaseCore {
     std::vector<LeaseRecord> leases;
     std::map<int64_t, std::string> sessions;  // Copier by session number.
     std::vector<int64_t> closing;             // Rules.
+    std::vector<int64_t> paused;              // Rules.
   };
   void Restore(const Restored& restored);
 
@@ -111,9 +112,15 @@ class LeaseCore {
   // No new grants and no new sessions; open streams are told to move.
   void Drain();
 
+  // Where a unit stands: it waits for a lease, its grant is being stored, it is
+  // leased, or the end of its lease is being stored.
+  enum class Phase { kOffered, kGranting, kLeased, kEnding };
+
   struct Counts {
-    int64_t sessions = 0;  // With an open stream.
+    int64_t sessions = 0;      // With an open stream.
+    int64_t lease_credit = 0;  // Of those.
     int64_t leases = 0;
+    std::map<std::pair<UnitKind, Phase>, int64_t> units;
     int64_t grants = 0;
     int64_t expiries = 0;
     int64_t fenced = 0;
@@ -137,7 +144,6 @@ class LeaseCore {
   };
 
   struct UnitState {
-    enum class Phase { kOffered, kGranting, kLeased, kEnding };
     UnitInfo info;
     Phase phase = Phase::kOffered;
     int64_t session = 0;  // Unless kOffered.
@@ -185,6 +191,8 @@ class LeaseCore {
   // The lease is over and stored as such; the unit stays.
   void DetachUnit(UnitState& unit);
   void Revoke(UnitState& unit, const std::string& reason);
+  // Takes a rule's offers back and asks for its leases.
+  void HoldBack(int64_t rule_uid, const std::string& reason);
   void MaybeCloseRule(int64_t rule_uid);
   void PumpSegments(UnitState& unit);
   void Schedule();
@@ -209,6 +217,7 @@ class LeaseCore {
     bool under_way = false;
   };
   std::unordered_map<int64_t, Closing> closing_;
+  std::set<int64_t> paused_;  // Rules.
   WorkQueue queue_;
   Ticks last_tick_;
   int64_t next_read_ = 1;

@@ -93,7 +93,7 @@ void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
   const std::set<int64_t> held = session.units;
   for (const int64_t unit_id : held) {
     UnitState& unit = units_.at(unit_id);
-    if (unit.phase != UnitState::Phase::kLeased) continue;
+    if (unit.phase != Phase::kLeased) continue;
     if (unit.expiry) continue;  // Told to drop it; runs out at its own time.
     if (!named.contains(unit_id)) {
       EndLease(unit, "");

@@ -31,9 +31,20 @@ inline constexpr int64_t kDefaultLeasesOfLimitedRule = 4;
 // PATH_MAX is 4,096; a root this long leaves room for blob names below it.
 inline constexpr size_t kStoreRootBytesMax = 1024;
 
+// As long as Kubernetes object names; credentials are names as well.
+inline constexpr size_t kDisplayNameBytesMax = 255;
+inline constexpr size_t kCredentialsBytesMax = 253;
+// Every check of a pair walks the entries.
+inline constexpr int kPolicyEntriesMax = 1000;
+
 inline constexpr int kPageSizeDefault = 100;
 inline constexpr int kPageSizeMax = 1000;
 inline constexpr size_t kFilterBytesMax = 1024;
+
+// Seed 2: "an object up to 2 MB in size is synchronized within 10 minutes".
+inline constexpr int64_t kSmallObjectBytes = 2 << 20;
+// Series of one metric that are named after rules: what a dashboard can show.
+inline constexpr int kRuleSeriesMax = 100;
 
 // How long a repeat of a request gets the first answer.
 inline constexpr absl::Duration kRequestMemory = absl::Hours(24);

@@ -32,12 +32,33 @@ struct RegionOutcome {
   bool replaced = false;  // Another store was set before.
   WorkEvents events;
 };
-// Sets a region's store and starts the rules that waited for it.
-// FAILED_PRECONDITION REGION_IN_USE: a rule holds a bucket of the region, and
-// another store is set.
-absl::StatusOr<RegionOutcome> SetRegionStore(
-    Transaction& txn, const Region& region,
-    const std::optional<std::string>& root, absl::Time now);
+// What stands against a new region; empty when it may be registered.
+std::vector<Violation> ValidateRegion(ReadTransaction& txn,
+                                      const Region& region,
+                                      std::vector<Violation> found);
+absl::StatusOr<Region> CreateRegion(Transaction& txn, const Region& region,
+                                    std::vector<Violation> found);
+
+// Gives `old` the values of `region`, and starts the rules that waited for its
+// store. FAILED_PRECONDITION REGION_IN_USE: a rule holds a bucket of the
+// region, and another store is set.
+absl::StatusOr<RegionOutcome> UpdateRegion(Transaction& txn, const Region& old,
+                                           Region region, absl::Time now);
+// FAILED_PRECONDITION REGION_IN_USE: a bucket is registered in it, or a
+// publisher speaks for it.
+absl::Status DeleteRegion(Transaction& txn, const Region& region);
+
+// Puts a policy in force. NOT_FOUND REGION_NOT_FOUND: an entry names a region
+// that is not registered.
+absl::Status ReplacePolicy(Transaction& txn, const RegionPairPolicy& policy);
+
+struct DestinationRegion {
+  std::string region;
+  bool accelerated = false;
+};
+// Where `source` may replicate to under the policy in force, ordered by id.
+std::vector<DestinationRegion> DestinationsOf(ReadTransaction& txn,
+                                              const Region& source);
 
 // What stands against a new bucket; empty when it may be registered.
 std::vector<Violation> ValidateBucket(ReadTransaction& txn,
@@ -45,6 +66,13 @@ std::vector<Violation> ValidateBucket(ReadTransaction& txn,
                                       std::vector<Violation> found);
 absl::StatusOr<Bucket> CreateBucket(Transaction& txn, const Bucket& bucket,
                                     std::vector<Violation> found);
+
+// Gives `old` the values of `bucket`. FAILED_PRECONDITION BUCKET_HELD_BY_RULE:
+// a rule holds it (I3), or needs its acceleration.
+absl::StatusOr<Bucket> UpdateBucket(Transaction& txn, const Bucket& old,
+                                    Bucket bucket, absl::Time now);
+// FAILED_PRECONDITION BUCKET_HELD_BY_RULE.
+absl::Status DeleteBucket(Transaction& txn, const Bucket& bucket);
 
 }  // namespace crr
 

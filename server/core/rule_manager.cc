@@ -36,6 +36,15 @@ std::optional<BucketFacts> FactsOf(ReadTransaction& txn,
   return facts;
 }
 
+absl::Status WrongState(const Rule& rule, absl::string_view why) {
+  const std::string name = NameOfRule(rule);
+  return Refuse({.reason = "RULE_STATE",
+                 .field = "name",
+                 .subject = name,
+                 .description = absl::StrCat(name, ": ", why),
+                 .rule = name});
+}
+
 }  // namespace
 
 std::vector<Violation> ValidateRule(ReadTransaction& txn, const NewRule& rule,
@@ -118,6 +127,60 @@ RuleView ViewOf(ReadTransaction& txn, Rule rule) {
   view.conditions = ConditionsOf(txn, rule);
   view.rule = std::move(rule);
   return view;
+}
+
+absl::StatusOr<RuleOutcome> UpdateRule(Transaction& txn, const Rule& old,
+                                       Rule changed, absl::Time now) {
+  CRR_RETURN_IF_ERROR(RefuseIfAny(CheckLimitsAndLabels(
+      changed.max_leases, changed.max_bytes_per_second, changed.labels)));
+  if (old.state == RuleState::kClosing) {
+    return WrongState(old, "it is being deleted");
+  }
+  RuleOutcome outcome;
+  if (changed.max_leases == old.max_leases &&
+      changed.max_bytes_per_second == old.max_bytes_per_second &&
+      changed.labels == old.labels) {
+    outcome.view = ViewOf(txn, old);
+    return outcome;
+  }
+  changed.update_time = now;
+  rule_table::Update(txn, changed);
+  outcome.events.bounds.push_back({changed.uid, LeaseBoundOf(changed)});
+  outcome.view = ViewOf(txn, std::move(changed));
+  return outcome;
+}
+
+absl::StatusOr<RuleOutcome> PauseRule(Transaction& txn, const Rule& rule,
+                                      absl::Time now) {
+  RuleOutcome outcome;
+  Rule paused = rule;
+  if (rule.state == RuleState::kActive) {
+    rule_table::SetState(txn, rule.uid, RuleState::kPaused, now);
+    paused.state = RuleState::kPaused;
+    paused.update_time = now;
+    outcome.events.paused.push_back(rule.uid);
+  } else if (rule.state != RuleState::kPaused) {
+    return WrongState(rule, "only an active rule can be paused");
+  }
+  outcome.view = ViewOf(txn, std::move(paused));
+  return outcome;
+}
+
+absl::StatusOr<RuleOutcome> ResumeRule(Transaction& txn, const Rule& rule,
+                                       absl::Time now) {
+  RuleOutcome outcome;
+  Rule active = rule;
+  if (rule.state == RuleState::kPaused) {
+    rule_table::SetState(txn, rule.uid, RuleState::kActive, now);
+    active.state = RuleState::kActive;
+    active.update_time = now;
+    outcome.events = WakeLog(txn, rule.uid);
+    outcome.events.resumed.push_back(rule.uid);
+  } else if (rule.state != RuleState::kActive) {
+    return WrongState(rule, "only a paused rule can be resumed");
+  }
+  outcome.view = ViewOf(txn, std::move(active));
+  return outcome;
 }
 
 absl::StatusOr<RuleOutcome> DeleteRule(Transaction& txn, const Rule& rule,

@@ -46,6 +46,19 @@ absl::StatusOr<Rule> FindRule(ReadTransaction& txn, const std::string& source,
                               const std::string& rule_id);
 RuleView ViewOf(ReadTransaction& txn, Rule rule);
 
+// Gives a rule other limits and labels (those of `changed`).
+// FAILED_PRECONDITION RULE_STATE: it is CLOSING. INVALID_ARGUMENT
+// INVALID_LIMITS, INVALID_LABELS.
+absl::StatusOr<RuleOutcome> UpdateRule(Transaction& txn, const Rule& old,
+                                       Rule changed, absl::Time now);
+
+// ACTIVE to PAUSED, and PAUSED to ACTIVE; a rule that is there already stays.
+// FAILED_PRECONDITION RULE_STATE: it is STARTING or CLOSING.
+absl::StatusOr<RuleOutcome> PauseRule(Transaction& txn, const Rule& rule,
+                                      absl::Time now);
+absl::StatusOr<RuleOutcome> ResumeRule(Transaction& txn, const Rule& rule,
+                                       absl::Time now);
+
 // Takes a rule to CLOSING; one that is there already stays. NOT_FOUND
 // RULE_NOT_FOUND.
 absl::StatusOr<RuleOutcome> DeleteRule(Transaction& txn, const Rule& rule,

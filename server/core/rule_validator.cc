@@ -50,37 +50,6 @@ void CheckPrefixes(const std::vector<std::string>& prefixes,
   }
 }
 
-void CheckLimits(const NewRule& rule, std::vector<Violation>& found) {
-  const auto out_of_range = [&](absl::string_view field, int64_t max) {
-    found.push_back({.reason = "INVALID_LIMITS",
-                     .field = std::string(field),
-                     .description = absl::StrCat("must be 0 to ", max)});
-  };
-  if (rule.max_leases < 0 || rule.max_leases > limits::kRuleLeasesMax) {
-    out_of_range("rule.limits.max_leases", limits::kRuleLeasesMax);
-  }
-  if (rule.max_bytes_per_second < 0 ||
-      rule.max_bytes_per_second > limits::kRuleBytesPerSecondMax) {
-    out_of_range("rule.limits.max_bytes_per_second",
-                 limits::kRuleBytesPerSecondMax);
-  }
-  bool labels_fit = rule.labels.size() <= limits::kLabelsMax;
-  for (const auto& [key, value] : rule.labels) {
-    labels_fit = labels_fit && !key.empty() &&
-                 key.size() <= limits::kLabelKeyBytesMax &&
-                 value.size() <= limits::kLabelValueBytesMax;
-  }
-  if (!labels_fit) {
-    found.push_back(
-        {.reason = "INVALID_LABELS",
-         .field = "rule.labels",
-         .description = absl::StrCat(
-             "at most ", limits::kLabelsMax, " labels with keys of 1 to ",
-             limits::kLabelKeyBytesMax, " and values of at most ",
-             limits::kLabelValueBytesMax, " bytes")});
-  }
-}
-
 // I1: whoever has a partner may pair with that one only.
 void CheckPartner(const BucketFacts& bucket, absl::string_view other,
                   absl::string_view field, std::vector<Violation>& found) {
@@ -179,6 +148,42 @@ void CheckExisting(const NewRule& rule, const BucketFacts& source,
 
 }  // namespace
 
+std::vector<Violation> CheckLimitsAndLabels(
+    int64_t max_leases, int64_t max_bytes_per_second,
+    const std::map<std::string, std::string>& labels) {
+  std::vector<Violation> found;
+  const auto out_of_range = [&](absl::string_view field, int64_t max) {
+    found.push_back({.reason = "INVALID_LIMITS",
+                     .field = std::string(field),
+                     .description = absl::StrCat("must be 0 to ", max)});
+  };
+  if (max_leases < 0 || max_leases > limits::kRuleLeasesMax) {
+    out_of_range("rule.limits.max_leases", limits::kRuleLeasesMax);
+  }
+  if (max_bytes_per_second < 0 ||
+      max_bytes_per_second > limits::kRuleBytesPerSecondMax) {
+    out_of_range("rule.limits.max_bytes_per_second",
+                 limits::kRuleBytesPerSecondMax);
+  }
+  bool labels_fit = labels.size() <= limits::kLabelsMax;
+  for (const auto& [key, value] : labels) {
+    labels_fit = labels_fit && !key.empty() &&
+                 IsTextWithoutNul(key) && IsTextWithoutNul(value) &&
+                 key.size() <= limits::kLabelKeyBytesMax &&
+                 value.size() <= limits::kLabelValueBytesMax;
+  }
+  if (!labels_fit) {
+    found.push_back(
+        {.reason = "INVALID_LABELS",
+         .field = "rule.labels",
+         .description = absl::StrCat(
+             "at most ", limits::kLabelsMax, " labels with keys of 1 to ",
+             limits::kLabelKeyBytesMax, " and values of at most ",
+             limits::kLabelValueBytesMax, " bytes")});
+  }
+  return found;
+}
+
 std::vector<Violation> CheckRequest(const NewRule& rule) {
   std::vector<Violation> found;
   if (!rule.operations) {
@@ -200,7 +205,8 @@ std::vector<Violation> CheckRequest(const NewRule& rule) {
   }
   CheckPrefixes(rule.prefixes, found);
   if (rule.kms_replicate != !rule.kms_key.empty() ||
-      rule.kms_key.size() > limits::kKmsKeyBytesMax) {
+      rule.kms_key.size() > limits::kKmsKeyBytesMax ||
+      !IsTextWithoutNul(rule.kms_key)) {
     found.push_back(
         {.reason = "REQUIRED_FIELD_MISSING",
          .field = rule.kms_replicate ? "rule.sse_kms.replica_kms_key"
@@ -209,7 +215,10 @@ std::vector<Violation> CheckRequest(const NewRule& rule) {
              "replicate and replica_kms_key (at most ", limits::kKmsKeyBytesMax,
              " bytes) are given together or not at all")});
   }
-  CheckLimits(rule, found);
+  for (Violation& violation : CheckLimitsAndLabels(
+           rule.max_leases, rule.max_bytes_per_second, rule.labels)) {
+    found.push_back(std::move(violation));
+  }
   return found;
 }
 

@@ -51,6 +51,11 @@ struct RuleFacts {
 // §5's rows that need no database.
 std::vector<Violation> CheckRequest(const NewRule& rule);
 
+// What is wrong with limits and labels; part of CheckRequest.
+std::vector<Violation> CheckLimitsAndLabels(
+    int64_t max_leases, int64_t max_bytes_per_second,
+    const std::map<std::string, std::string>& labels);
+
 // What stands against it in the present state: I1, I2, I3 and the owners.
 // Facts that are missing because a field is bad are not guessed.
 std::vector<Violation> CheckState(const NewRule& rule, const RuleFacts& facts);

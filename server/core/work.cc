@@ -270,10 +270,7 @@ UnitInfo DescribeUnit(ReadTransaction& txn, const Unit& unit) {
                 .cursor_sequence = unit.cursor.sequence,
                 .log_end = unit.cursor.sequence};
   if (const auto rule = rule_table::Get(txn, unit.rule_uid)) {
-    info.max_leases = rule->max_leases;
-    if (info.max_leases == 0 && rule->max_bytes_per_second > 0) {
-      info.max_leases = limits::kDefaultLeasesOfLimitedRule;
-    }
+    info.max_leases = LeaseBoundOf(*rule);
     if (const auto bucket = bucket_table::Get(txn, rule->source)) {
       info.source_region = bucket->region;
     }
@@ -310,6 +307,22 @@ absl::StatusOr<int64_t> StartSession(Transaction& txn,
                         now);
   session_table::DeleteSuperseded(txn, copier);
   return number;
+}
+
+int64_t LeaseBoundOf(const Rule& rule) {
+  if (rule.max_leases != 0 || rule.max_bytes_per_second == 0) {
+    return rule.max_leases;
+  }
+  return limits::kDefaultLeasesOfLimitedRule;
+}
+
+WorkEvents WakeLog(Transaction& txn, int64_t rule_uid) {
+  const auto unit = unit_table::FindSingle(txn, rule_uid, UnitKind::kChanges,
+                                           kOnlyPartition);
+  if (!unit) return AddChangesUnit(txn, rule_uid);
+  WorkEvents events;
+  events.grown.push_back({unit->id, DescribeUnit(txn, *unit).log_end});
+  return events;
 }
 
 WorkEvents StartIfReady(Transaction& txn, int64_t rule_uid) {
@@ -351,9 +364,8 @@ absl::StatusOr<LeaseSpec> GrantUnit(Transaction& txn, int64_t unit_id,
       .bytes_per_second = 0};
   if (rule->max_bytes_per_second > 0) {
     // An even share of the leases that may live at once is never too much.
-    const int64_t leases = DescribeUnit(txn, *unit).max_leases;
-    spec.bytes_per_second =
-        std::max<int64_t>(1, rule->max_bytes_per_second / leases);
+    spec.bytes_per_second = std::max<int64_t>(
+        1, rule->max_bytes_per_second / LeaseBoundOf(*rule));
   }
   spec.rule = *std::move(rule);
   unit_table::Grant(txn,

@@ -92,6 +92,13 @@ absl::StatusOr<int64_t> StartSession(Transaction& txn,
 // Makes the PROBE unit of a STARTING rule when nothing keeps it from starting.
 WorkEvents StartIfReady(Transaction& txn, int64_t rule_uid);
 
+// What a rule that goes on must hear of its log: changes that came while it
+// was paused have made no unit and told nobody.
+WorkEvents WakeLog(Transaction& txn, int64_t rule_uid);
+
+// Leases that a rule may hold at once; 0 for no bound.
+int64_t LeaseBoundOf(const Rule& rule);
+
 // What the scheduler needs to know of a unit, as it stands.
 UnitInfo DescribeUnit(ReadTransaction& txn, const Unit& unit);
 

@@ -35,6 +35,19 @@ struct WorkEvents {
   std::vector<int64_t> removed;  // Unit ids.
   std::vector<LogGrowth> grown;
   std::vector<int64_t> closing;  // Rules that began to close.
+  std::vector<int64_t> paused;   // Rules that take no leases for now.
+  std::vector<int64_t> resumed;  // Rules that take leases again.
+  struct Bound {
+    int64_t rule_uid = 0;
+    int64_t max_leases = 0;
+  };
+  std::vector<Bound> bounds;  // Rules whose bound changed.
+
+  bool empty() const {
+    return added.empty() && removed.empty() && grown.empty() &&
+           closing.empty() && paused.empty() && resumed.empty() &&
+           bounds.empty();
+  }
 
   void Add(WorkEvents other) {
     const auto append = [](auto& to, auto& from) {
@@ -44,6 +57,9 @@ struct WorkEvents {
     append(removed, other.removed);
     append(grown, other.grown);
     append(closing, other.closing);
+    append(paused, other.paused);
+    append(resumed, other.resumed);
+    append(bounds, other.bounds);
   }
 };
 

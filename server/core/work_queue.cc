@@ -36,6 +36,13 @@ void WorkQueue::Offer(int64_t unit_id, int64_t rule_uid, UnitKind kind,
   Enqueue(unit_id, offered);
 }
 
+void WorkQueue::SetMaxLeases(int64_t rule_uid, int64_t max_leases) {
+  const auto found = rules_.find(rule_uid);
+  if (found == rules_.end()) return;
+  found->second.max_leases = max_leases;
+  Reorder(rule_uid);
+}
+
 void WorkQueue::Withdraw(int64_t unit_id) {
   const auto found = offered_.find(unit_id);
   if (found == offered_.end()) return;

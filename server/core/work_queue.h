@@ -28,6 +28,8 @@ class WorkQueue {
   // Offers a unit, at once or from `not_before` on. It must not be here.
   void Offer(int64_t unit_id, int64_t rule_uid, UnitKind kind,
              int64_t max_leases, Ticks not_before, Ticks now);
+  // Changes a rule's bound on its leases; 0 for none.
+  void SetMaxLeases(int64_t rule_uid, int64_t max_leases);
   // Takes an offer back; nothing happens when there is none.
   void Withdraw(int64_t unit_id);
   // A lease of the rule began or ended.

@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "base/status_macros.h"
-#include "proto/cc/resource_name.h"
 #include "server/core/registry.h"
 #include "server/rpc/converters.h"
+#include "server/rpc/name_from.h"
 #include "server/rpc/paging.h"
 #include "server/rpc/unary.h"
+#include "server/rpc/update_mask.h"
 
 namespace crr {
 namespace {
@@ -21,45 +22,43 @@ constexpr char kListQuery[] = "buckets";
 grpc::ServerUnaryReactor* BucketService::CreateBucket(
     grpc::CallbackServerContext* context,
     const v1::CreateBucketRequest* request, v1::Bucket* response) {
-  const absl::Time now = clock_.WallNow();
+  const absl::Time now = env_.clock.WallNow();
   std::vector<Violation> found;
   const Bucket bucket = FromProto(*request, now, found);
   CheckRequestId(request->request_id(), found);
   if (request->validate_only()) {
     return FinishRead<v1::Bucket>(
-        context, database_, response,
+        context, env_, response,
         [bucket, found](ReadTransaction& txn) -> absl::StatusOr<v1::Bucket> {
           CRR_RETURN_IF_ERROR(RefuseIfAny(ValidateBucket(txn, bucket, found)));
           return ToProto(bucket);
         });
   }
+  const Call call{"crr.v1.BucketService/CreateBucket", request->request_id()};
   return FinishWrite<v1::Bucket>(
-      context, database_, loop_, response,
+      context, env_, call, response,
       Idempotent<v1::CreateBucketRequest, v1::Bucket>(
-          "CreateBucket", *request, now,
+          call.method, *request, now,
           [bucket, found](
               Transaction& txn) -> absl::StatusOr<Changed<v1::Bucket>> {
             CRR_ASSIGN_OR_RETURN(const Bucket created,
                                  crr::CreateBucket(txn, bucket, found));
-            return Changed<v1::Bucket>{ToProto(created), {}, {}};
+            Changed<v1::Bucket> changed{.response = ToProto(created)};
+            changed.audit = {changed.response.name(), "",
+                             ToJson(changed.response)};
+            return changed;
           }));
 }
 
 grpc::ServerUnaryReactor* BucketService::GetBucket(
     grpc::CallbackServerContext* context, const v1::GetBucketRequest* request,
     v1::Bucket* response) {
-  const auto id = ParseBucketName(request->name());
-  if (!id.ok()) {
-    return FinishWith(
-        context, Refuse({.reason = request->name().empty()
-                                       ? "REQUIRED_FIELD_MISSING"
-                                       : "INVALID_NAME",
-                         .field = "name",
-                         .description = std::string(id.status().message())}));
-  }
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseBucketName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::Bucket>(
-      context, database_, response,
-      [id = *id](ReadTransaction& txn) -> absl::StatusOr<v1::Bucket> {
+      context, env_, response,
+      [id](ReadTransaction& txn) -> absl::StatusOr<v1::Bucket> {
         CRR_ASSIGN_OR_RETURN(const Bucket bucket, FindBucket(txn, id, "name"));
         return ToProto(bucket);
       });
@@ -73,7 +72,7 @@ grpc::ServerUnaryReactor* BucketService::ListBuckets(
                               kListQuery, found);
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::ListBucketsResponse>(
-      context, database_, response,
+      context, env_, response,
       [page](ReadTransaction& txn) -> absl::StatusOr<v1::ListBucketsResponse> {
         v1::ListBucketsResponse answer;
         const auto buckets =
@@ -87,6 +86,72 @@ grpc::ServerUnaryReactor* BucketService::ListBuckets(
           *answer.add_buckets() = ToProto(bucket);
         }
         return answer;
+      });
+}
+
+grpc::ServerUnaryReactor* BucketService::UpdateBucket(
+    grpc::CallbackServerContext* context,
+    const v1::UpdateBucketRequest* request, v1::Bucket* response) {
+  std::vector<Violation> found;
+  const v1::Bucket& bucket = request->bucket();
+  const auto id =
+      NameFrom(ParseBucketName, bucket.name(), "bucket.name", found);
+  const UpdatePaths paths =
+      PathsToSet(request->update_mask(), bucket, "bucket", found);
+  if (!v1::Bucket::Versioning_IsValid(bucket.versioning())) {
+    found.push_back({.reason = "REQUIRED_FIELD_MISSING",
+                     .field = "bucket.versioning",
+                     .description = "the value is not a known one"});
+  }
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<v1::Bucket>(
+      context, env_, {"crr.v1.BucketService/UpdateBucket", ""}, response,
+      [id, paths, update = *request, now = env_.clock.WallNow()](
+          Transaction& txn) -> absl::StatusOr<Changed<v1::Bucket>> {
+        CRR_ASSIGN_OR_RETURN(const Bucket old,
+                             FindBucket(txn, id, "bucket.name"));
+        const v1::Bucket before = ToProto(old);
+        const v1::Bucket& given = update.bucket();
+        CRR_RETURN_IF_ERROR(CheckEtag(given.etag(), before.etag(),
+                                      "bucket.etag", before.name()));
+        CRR_RETURN_IF_ERROR(
+            CheckImmutable(update.update_mask(), given, before, "bucket"));
+        Bucket next = old;
+        if (Covers(paths, "versioning")) {
+          next.versioning = FromProto(given.versioning());
+        }
+        if (Covers(paths, "transfer_acceleration")) {
+          next.acceleration = given.transfer_acceleration();
+        }
+        CRR_ASSIGN_OR_RETURN(const Bucket updated,
+                             crr::UpdateBucket(txn, old, next, now));
+        Changed<v1::Bucket> changed{.response = ToProto(updated)};
+        if (changed.response.etag() != before.etag()) {
+          changed.audit = {before.name(), ToJson(before),
+                           ToJson(changed.response)};
+        }
+        return changed;
+      });
+}
+
+grpc::ServerUnaryReactor* BucketService::DeleteBucket(
+    grpc::CallbackServerContext* context,
+    const v1::DeleteBucketRequest* request, google::protobuf::Empty* response) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseBucketName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<google::protobuf::Empty>(
+      context, env_, {"crr.v1.BucketService/DeleteBucket", ""}, response,
+      [id, etag = request->etag()](Transaction& txn)
+          -> absl::StatusOr<Changed<google::protobuf::Empty>> {
+        CRR_ASSIGN_OR_RETURN(const Bucket bucket, FindBucket(txn, id, "name"));
+        const v1::Bucket before = ToProto(bucket);
+        CRR_RETURN_IF_ERROR(
+            CheckEtag(etag, before.etag(), "etag", before.name()));
+        CRR_RETURN_IF_ERROR(crr::DeleteBucket(txn, bucket));
+        Changed<google::protobuf::Empty> changed;
+        changed.audit = {before.name(), ToJson(before), ""};
+        return changed;
       });
 }
 

@@ -1,18 +1,15 @@
 #ifndef CRR_SERVER_RPC_BUCKET_SERVICE_H_
 #define CRR_SERVER_RPC_BUCKET_SERVICE_H_
 
-#include "base/clock.h"
 #include "crr/v1/bucket_service.grpc.pb.h"
-#include "server/lease_loop.h"
-#include "storage/database.h"
+#include "server/rpc/env.h"
 
 namespace crr {
 
 // crr.v1.BucketService. Thread-safe.
 class BucketService final : public v1::BucketService::CallbackService {
  public:
-  BucketService(Database& database, LeaseLoop& loop, const Clock& clock)
-      : database_(database), loop_(loop), clock_(clock) {}
+  explicit BucketService(const Env& env) : env_(env) {}
 
   grpc::ServerUnaryReactor* CreateBucket(grpc::CallbackServerContext* context,
                                          const v1::CreateBucketRequest* request,
@@ -24,11 +21,16 @@ class BucketService final : public v1::BucketService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::ListBucketsRequest* request,
       v1::ListBucketsResponse* response) override;
+  grpc::ServerUnaryReactor* UpdateBucket(grpc::CallbackServerContext* context,
+                                         const v1::UpdateBucketRequest* request,
+                                         v1::Bucket* response) override;
+  grpc::ServerUnaryReactor* DeleteBucket(
+      grpc::CallbackServerContext* context,
+      const v1::DeleteBucketRequest* request,
+      google::protobuf::Empty* response) override;
 
  private:
-  Database& database_;
-  LeaseLoop& loop_;
-  const Clock& clock_;
+  const Env& env_;
 };
 
 }  // namespace crr

@@ -125,6 +125,7 @@ std::vector<PublishedChange> FromProto(
         refuse("INVALID_TIME", i, "event_time", "not a time");
       }
     }
+    parsed.small = change.size_bytes() <= limits::kSmallObjectBytes;
     parsed.encoded = Encode(change);
     changes.push_back(std::move(parsed));
   }

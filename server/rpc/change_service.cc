@@ -52,7 +52,7 @@ class ChangeService::PublishStream final
     MutexLock lock(end_mu_);
     ended_ = true;
     if (attachment_ != 0) {
-      service_.publishers_.Detach(publisher_.id, attachment_);
+      service_.env_.publishers.Detach(publisher_.id, attachment_);
     }
   }
 
@@ -69,9 +69,9 @@ class ChangeService::PublishStream final
     std::vector<Violation> found;
     publisher_ = FromProto(hello, found);
     if (!found.empty()) return Close(RefuseAll(std::move(found)));
-    service_.database_.Write<int64_t>(
+    service_.env_.database.Write<int64_t>(
         {},
-        [publisher = publisher_, now = service_.clock_.WallNow()](
+        [publisher = publisher_, now = service_.env_.clock.WallNow()](
             Transaction& txn) { return AttachPublisher(txn, publisher, now); },
         [self = Self()](const absl::StatusOr<int64_t>& last_number) {
           if (!last_number.ok()) return self->Close(last_number.status());
@@ -85,7 +85,7 @@ class ChangeService::PublishStream final
       // The peer may be gone already: then nobody is attached.
       MutexLock lock(end_mu_);
       if (ended_) return;
-      attachment_ = service_.publishers_.Attach(
+      attachment_ = service_.env_.publishers.Attach(
           publisher_, [weak = weak_from_this()](PublisherHub::End end) {
             const auto stream = weak.lock();
             if (stream == nullptr) return;
@@ -108,7 +108,7 @@ class ChangeService::PublishStream final
   void OnBatch(const Request::Batch& message) {
     if (!greeted_) return Malformed("hello comes first");
     std::vector<Violation> found;
-    const absl::Time now = service_.clock_.WallNow();
+    const absl::Time now = service_.env_.clock.WallNow();
     Batch batch{.publisher = std::nullopt,
                 .scope = publisher_.scope,
                 .epoch = publisher_.epoch,
@@ -116,11 +116,11 @@ class ChangeService::PublishStream final
                 .changes = FromProto(message, DefaultEventTime(), found)};
     if (!found.empty()) return Close(RefuseAll(std::move(found)));
     if (!publisher_.id.empty()) batch.publisher = publisher_.id;
-    service_.database_.Write<BatchOutcome>(
+    service_.env_.database.Write<BatchOutcome>(
         {},
         [batch = std::move(batch), max = service_.rule_log_bytes_max_,
          now](Transaction& txn) { return AppendBatch(txn, batch, max, now); },
-        [self = Self(), number = message.number(), &loop = service_.loop_](
+        [self = Self(), number = message.number(), &loop = service_.env_.loop](
             absl::StatusOr<BatchOutcome> outcome) {
           if (!outcome.ok()) return self->Close(outcome.status());
           loop.PostWork(std::move(outcome->events));
@@ -148,7 +148,7 @@ class ChangeService::PublishStream final
                            .description = "not a time"}));
     }
     if (const int64_t attachment = Attachment(); attachment != 0) {
-      service_.publishers_.CompleteThrough(publisher_.id, attachment,
+      service_.env_.publishers.CompleteThrough(publisher_.id, attachment,
                                            FromProto(message.time()));
     }
     NextRead();
@@ -158,7 +158,7 @@ class ChangeService::PublishStream final
   // was made after the time of that word. Its arrival would say too much: it is
   // later than the write, and last_sync_time would run ahead of the truth.
   absl::Time DefaultEventTime() {
-    return service_.publishers_.LastWord(publisher_.id, Attachment())
+    return service_.env_.publishers.LastWord(publisher_.id, Attachment())
         .value_or(UnknownEventTime());
   }
 

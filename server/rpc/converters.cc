@@ -2,6 +2,7 @@
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/json_util.h>
 
 #include <random>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "proto/cc/resource_name.h"
 #include "server/core/limits.h"
 #include "server/core/names.h"
+#include "server/core/region_pair_policy.h"
 
 namespace crr {
 namespace {
@@ -96,6 +98,15 @@ std::string CanonicalBytes(const google::protobuf::Message& message) {
   message.SerializeToCodedStream(&coded);
   coded.Trim();
   return bytes;
+}
+
+std::string ToJson(const google::protobuf::Message& message) {
+  std::string json;
+  google::protobuf::util::JsonPrintOptions options;
+  // A message of ours always has a JSON form.
+  static_cast<void>(
+      google::protobuf::util::MessageToJsonString(message, &json, options));
+  return json;
 }
 
 bool IsUuid(absl::string_view id) {
@@ -311,6 +322,151 @@ NewRule FromProto(const v1::CreateRuleRequest& request,
   rule.max_bytes_per_second = message.limits().max_bytes_per_second();
   rule.labels.insert(message.labels().begin(), message.labels().end());
   return rule;
+}
+
+void CheckRegionText(const v1::Region& region, std::vector<Violation>& found) {
+  const auto check = [&](const std::string& text, absl::string_view field,
+                         size_t max) {
+    if (text.size() <= max && IsTextWithoutNul(text)) return;
+    found.push_back({.reason = "INVALID_NAME",
+                     .field = absl::StrCat("region.", field),
+                     .description = absl::StrCat("at most ", max,
+                                                 " bytes without NUL")});
+  };
+  check(region.display_name(), "display_name", limits::kDisplayNameBytesMax);
+  check(region.credentials(), "credentials", limits::kCredentialsBytesMax);
+}
+
+Region FromProto(const v1::CreateRegionRequest& request, absl::Time now,
+                 std::vector<Violation>& found) {
+  const v1::Region& message = request.region();
+  Region region{.id = "",
+                .display_name = message.display_name(),
+                .store_root = std::nullopt,
+                .credentials = message.credentials(),
+                .create_time = now,
+                .update_time = now};
+  if (request.region_id().empty()) {
+    found.push_back(Missing("region_id"));
+  } else if (!IsId(request.region_id())) {
+    found.push_back({.reason = "INVALID_NAME",
+                     .field = "region_id",
+                     .description = "not a region id"});
+  } else {
+    region.id = request.region_id();
+    CheckEcho(message.name(), RegionName(region.id), "region.name", found);
+  }
+  if (!request.has_region()) found.push_back(Missing("region"));
+  switch (message.area()) {
+    case v1::Region::MAINLAND_CHINA:
+      region.area = Area::kMainlandChina;
+      break;
+    case v1::Region::OUTSIDE_MAINLAND_CHINA:
+      region.area = Area::kOutsideMainlandChina;
+      break;
+    default:
+      found.push_back(Missing("region.area"));
+  }
+  CheckRegionText(message, found);
+  if (message.has_store()) {
+    region.store_root = LocalRootFrom(message.store(), "region.store", found);
+  }
+  return region;
+}
+
+v1::RegionPairPolicy ToProto(const RegionPairPolicy& policy) {
+  v1::RegionPairPolicy message;
+  message.set_name("regionPairPolicy");
+  message.set_profile(policy.profile);
+  const auto put = [](const RegionPattern& from,
+                      v1::RegionPairPolicy::Pattern& to) {
+    switch (from.kind) {
+      case RegionPattern::Kind::kAny:
+        break;
+      case RegionPattern::Kind::kArea:
+        to.set_area(from.value == "1" ? v1::Region::MAINLAND_CHINA
+                                      : v1::Region::OUTSIDE_MAINLAND_CHINA);
+        break;
+      case RegionPattern::Kind::kRegion:
+        to.set_region(NameOfRegion(from.value));
+        break;
+    }
+  };
+  for (const RegionPairEntry& entry : policy.entries) {
+    auto& to = *message.add_entries();
+    to.set_allow(entry.allow);
+    put(entry.source, *to.mutable_source());
+    put(entry.destination, *to.mutable_destination());
+  }
+  message.set_etag(absl::StrCat(
+      absl::Hex(Hash64(CanonicalBytes(message)), absl::kZeroPad16)));
+  *message.mutable_update_time() = ToProto(policy.update_time);
+  return message;
+}
+
+RegionPairPolicy FromProto(const v1::UpdateRegionPairPolicyRequest& request,
+                           absl::Time now, std::vector<Violation>& found) {
+  const v1::RegionPairPolicy& message = request.region_pair_policy();
+  RegionPairPolicy policy{
+      .profile = "custom", .entries = {}, .update_time = now};
+  const auto refuse = [&](const std::string& field, const std::string& why) {
+    found.push_back({.reason = "INVALID_POLICY",
+                     .field = absl::StrCat("region_pair_policy", field),
+                     .description = why});
+  };
+  if (!request.has_region_pair_policy()) {
+    found.push_back(Missing("region_pair_policy"));
+    return policy;
+  }
+  CheckEcho(message.name(), "regionPairPolicy", "region_pair_policy.name",
+            found);
+  if (message.profile().empty() == message.entries().empty()) {
+    refuse("", "either a profile or entries must be given");
+    return policy;
+  }
+  if (!message.profile().empty()) {
+    if (auto known = PolicyOfProfile(message.profile())) {
+      policy = *std::move(known);
+      policy.update_time = now;
+    } else {
+      refuse(".profile", "a profile is one of any-pair, seed-2019, seed-2020, "
+                         "seeds-union");
+    }
+    return policy;
+  }
+  if (message.entries_size() > limits::kPolicyEntriesMax) {
+    refuse(".entries", absl::StrCat("at most ", limits::kPolicyEntriesMax));
+    return policy;
+  }
+  for (int i = 0; i < message.entries_size(); ++i) {
+    const auto pattern = [&](const v1::RegionPairPolicy::Pattern& from,
+                             absl::string_view end) -> RegionPattern {
+      const std::string field = absl::StrCat(".entries[", i, "].", end);
+      switch (from.kind_case()) {
+        case v1::RegionPairPolicy::Pattern::kRegion: {
+          const auto id = ParseRegionName(from.region());
+          if (!id.ok()) refuse(field, std::string(id.status().message()));
+          return {RegionPattern::Kind::kRegion, id.value_or("")};
+        }
+        case v1::RegionPairPolicy::Pattern::kArea:
+          if (from.area() != v1::Region::MAINLAND_CHINA &&
+              from.area() != v1::Region::OUTSIDE_MAINLAND_CHINA) {
+            refuse(field, "not a known area");
+          }
+          return {RegionPattern::Kind::kArea,
+                  absl::StrCat(static_cast<int>(from.area()))};
+        case v1::RegionPairPolicy::Pattern::KIND_NOT_SET:
+          return {};
+      }
+      return {};
+    };
+    const auto& entry = message.entries(i);
+    policy.entries.push_back(
+        {.allow = entry.allow(),
+         .source = pattern(entry.source(), "source"),
+         .destination = pattern(entry.destination(), "destination")});
+  }
+  return policy;
 }
 
 Bucket FromProto(const v1::CreateBucketRequest& request, absl::Time now,

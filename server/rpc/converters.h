@@ -12,6 +12,7 @@
 #include "crr/v1/bucket.pb.h"
 #include "crr/v1/bucket_service.pb.h"
 #include "crr/v1/region.pb.h"
+#include "crr/v1/region_service.pb.h"
 #include "crr/v1/replication_service.pb.h"
 #include "crr/v1/rule.pb.h"
 #include "server/core/progress.h"
@@ -28,6 +29,9 @@ namespace crr {
 v1::Region ToProto(const Region& region);
 v1::Bucket ToProto(const Bucket& bucket);
 v1::Rule ToProto(const RuleView& view);
+v1::RegionPairPolicy ToProto(const RegionPairPolicy& policy);
+RegionPairPolicy FromProto(const v1::UpdateRegionPairPolicyRequest& request,
+                           absl::Time now, std::vector<Violation>& found);
 v1::RuleProgress ToProto(const RuleProgress& progress, absl::Time now);
 v1::Bucket::Versioning ToProto(Versioning versioning);
 Versioning FromProto(v1::Bucket::Versioning versioning);
@@ -40,12 +44,20 @@ bool IsTime(const google::protobuf::Timestamp& time);
 
 NewRule FromProto(const v1::CreateRuleRequest& request,
                   std::vector<Violation>& found);
+Region FromProto(const v1::CreateRegionRequest& request, absl::Time now,
+                 std::vector<Violation>& found);
 Bucket FromProto(const v1::CreateBucketRequest& request, absl::Time now,
                  std::vector<Violation>& found);
 
 // The root of a local store, checked; empty, with a violation, when bad.
 std::string LocalRootFrom(const v1::Store& store, const std::string& field,
                           std::vector<Violation>& found);
+
+// The text fields of a region that have a bound of their own.
+void CheckRegionText(const v1::Region& region, std::vector<Violation>& found);
+
+// The message as one line of JSON, with its default values.
+std::string ToJson(const google::protobuf::Message& message);
 
 // Bytes that are the same for equal messages (maps in order).
 std::string CanonicalBytes(const google::protobuf::Message& message);

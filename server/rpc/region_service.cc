@@ -1,74 +1,65 @@
 #include "server/rpc/region_service.h"
 
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "proto/cc/resource_name.h"
 #include "server/core/registry.h"
 #include "server/rpc/converters.h"
+#include "server/rpc/name_from.h"
 #include "server/rpc/paging.h"
 #include "server/rpc/unary.h"
+#include "server/rpc/update_mask.h"
 
 namespace crr {
 namespace {
 
 constexpr char kListQuery[] = "regions";
-
-std::string RegionIdFrom(const std::string& name, const std::string& field,
-                         std::vector<Violation>& found) {
-  auto id = ParseRegionName(name);
-  if (id.ok()) return *std::move(id);
-  found.push_back({.reason = name.empty() ? "REQUIRED_FIELD_MISSING"
-                                          : "INVALID_NAME",
-                   .field = field,
-                   .description = std::string(id.status().message())});
-  return "";
-}
-
-// The only field that can be set is the store.
-void CheckMask(const v1::UpdateRegionRequest& request,
-               std::vector<Violation>& found) {
-  for (const std::string& path : request.update_mask().paths()) {
-    if (path == "store" || path == "store.local" ||
-        path == "store.local.root") {
-      continue;
-    }
-    found.push_back({.reason = "INVALID_UPDATE_MASK",
-                     .field = "update_mask",
-                     .description = "only `store` can be set"});
-  }
-}
-
-// Without a mask every field that is given counts: one that says something else
-// than is stored, and cannot be set, is not dropped in silence.
-absl::Status CheckUnsettable(const v1::Region& given, const v1::Region& old) {
-  const bool differs =
-      (!given.display_name().empty() &&
-       given.display_name() != old.display_name()) ||
-      (!given.credentials().empty() &&
-       given.credentials() != old.credentials()) ||
-      (given.area() != v1::Region::AREA_UNSPECIFIED &&
-       given.area() != old.area());
-  if (!differs) return absl::OkStatus();
-  return Refuse({.reason = "INVALID_UPDATE_MASK",
-                 .field = "region",
-                 .subject = old.name(),
-                 .description = "only `store` can be set"});
-}
+constexpr char kPolicyName[] = "regionPairPolicy";
 
 }  // namespace
+
+grpc::ServerUnaryReactor* RegionService::CreateRegion(
+    grpc::CallbackServerContext* context,
+    const v1::CreateRegionRequest* request, v1::Region* response) {
+  const absl::Time now = env_.clock.WallNow();
+  std::vector<Violation> found;
+  const Region region = FromProto(*request, now, found);
+  CheckRequestId(request->request_id(), found);
+  if (request->validate_only()) {
+    return FinishRead<v1::Region>(
+        context, env_, response,
+        [region, found](ReadTransaction& txn) -> absl::StatusOr<v1::Region> {
+          CRR_RETURN_IF_ERROR(RefuseIfAny(ValidateRegion(txn, region, found)));
+          return ToProto(region);
+        });
+  }
+  const Call call{"crr.v1.RegionService/CreateRegion", request->request_id()};
+  return FinishWrite<v1::Region>(
+      context, env_, call, response,
+      Idempotent<v1::CreateRegionRequest, v1::Region>(
+          call.method, *request, now,
+          [region, found](
+              Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
+            CRR_ASSIGN_OR_RETURN(const Region created,
+                                 crr::CreateRegion(txn, region, found));
+            Changed<v1::Region> changed{.response = ToProto(created)};
+            changed.audit = {changed.response.name(), "",
+                             ToJson(changed.response)};
+            return changed;
+          }));
+}
 
 grpc::ServerUnaryReactor* RegionService::GetRegion(
     grpc::CallbackServerContext* context, const v1::GetRegionRequest* request,
     v1::Region* response) {
   std::vector<Violation> found;
-  const std::string id = RegionIdFrom(request->name(), "name", found);
+  const auto id = NameFrom(ParseRegionName, request->name(), "name", found);
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::Region>(
-      context, database_, response,
+      context, env_, response,
       [id](ReadTransaction& txn) -> absl::StatusOr<v1::Region> {
         CRR_ASSIGN_OR_RETURN(const Region region, FindRegion(txn, id, "name"));
         return ToProto(region);
@@ -83,7 +74,7 @@ grpc::ServerUnaryReactor* RegionService::ListRegions(
                               kListQuery, found);
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::ListRegionsResponse>(
-      context, database_, response,
+      context, env_, response,
       [page](ReadTransaction& txn) -> absl::StatusOr<v1::ListRegionsResponse> {
         v1::ListRegionsResponse answer;
         const auto regions =
@@ -105,31 +96,139 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegion(
     const v1::UpdateRegionRequest* request, v1::Region* response) {
   std::vector<Violation> found;
   const v1::Region& region = request->region();
-  const std::string id = RegionIdFrom(region.name(), "region.name", found);
-  CheckMask(*request, found);
-  const std::string root = LocalRootFrom(region.store(), "region.store", found);
+  const auto id =
+      NameFrom(ParseRegionName, region.name(), "region.name", found);
+  const UpdatePaths paths =
+      PathsToSet(request->update_mask(), region, "region", found);
+  CheckRegionText(region, found);
+  std::string root;
+  if (Covers(paths, "store.local.root")) {
+    root = LocalRootFrom(region.store(), "region.store", found);
+  }
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Region>(
-      context, database_, loop_, response,
-      [this, id, root, region, has_mask = !request->update_mask().paths().empty(),
-       now = clock_.WallNow()](Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
+      context, env_, {"crr.v1.RegionService/UpdateRegion", ""}, response,
+      [this, id, root, paths, update = *request,
+       now = env_.clock.WallNow()](
+          Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
         CRR_ASSIGN_OR_RETURN(const Region old,
                              FindRegion(txn, id, "region.name"));
         const v1::Region before = ToProto(old);
-        if (!has_mask) CRR_RETURN_IF_ERROR(CheckUnsettable(region, before));
-        if (!region.etag().empty() && region.etag() != before.etag()) {
-          return Refuse({.reason = "ETAG_MISMATCH",
-                         .field = "region.etag",
-                         .subject = RegionName(id),
-                         .description = "the region has changed since"});
+        const v1::Region& given = update.region();
+        CRR_RETURN_IF_ERROR(CheckEtag(given.etag(), before.etag(),
+                                      "region.etag", before.name()));
+        CRR_RETURN_IF_ERROR(
+            CheckImmutable(update.update_mask(), given, before, "region"));
+        Region next = old;
+        if (Covers(paths, "store.local.root")) next.store_root = root;
+        if (Covers(paths, "display_name")) {
+          next.display_name = given.display_name();
+        }
+        if (Covers(paths, "credentials")) {
+          next.credentials = given.credentials();
         }
         CRR_ASSIGN_OR_RETURN(RegionOutcome outcome,
-                             SetRegionStore(txn, old, root, now));
-        Changed<v1::Region> changed{ToProto(outcome.region),
-                                    std::move(outcome.events),
-                                    {}};
-        if (outcome.replaced) changed.then = [this] { publishers_.ForgetAll(); };
+                             crr::UpdateRegion(txn, old, next, now));
+        Changed<v1::Region> changed{.response = ToProto(outcome.region),
+                                    .events = std::move(outcome.events)};
+        if (changed.response.etag() != before.etag()) {
+          changed.audit = {before.name(), ToJson(before),
+                           ToJson(changed.response)};
+        }
+        if (outcome.replaced) {
+          changed.then = [this] { env_.publishers.ForgetAll(); };
+        }
         return changed;
+      });
+}
+
+grpc::ServerUnaryReactor* RegionService::DeleteRegion(
+    grpc::CallbackServerContext* context,
+    const v1::DeleteRegionRequest* request, google::protobuf::Empty* response) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRegionName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<google::protobuf::Empty>(
+      context, env_, {"crr.v1.RegionService/DeleteRegion", ""}, response,
+      [id, etag = request->etag()](Transaction& txn)
+          -> absl::StatusOr<Changed<google::protobuf::Empty>> {
+        CRR_ASSIGN_OR_RETURN(const Region region, FindRegion(txn, id, "name"));
+        const v1::Region before = ToProto(region);
+        CRR_RETURN_IF_ERROR(
+            CheckEtag(etag, before.etag(), "etag", before.name()));
+        CRR_RETURN_IF_ERROR(crr::DeleteRegion(txn, region));
+        Changed<google::protobuf::Empty> changed;
+        changed.audit = {before.name(), ToJson(before), ""};
+        return changed;
+      });
+}
+
+grpc::ServerUnaryReactor* RegionService::GetRegionPairPolicy(
+    grpc::CallbackServerContext* context,
+    const v1::GetRegionPairPolicyRequest* request,
+    v1::RegionPairPolicy* response) {
+  if (!request->name().empty() && request->name() != kPolicyName) {
+    return FinishWith(
+        context, Refuse({.reason = "INVALID_NAME",
+                         .field = "name",
+                         .description = "the name is regionPairPolicy"}));
+  }
+  return FinishRead<v1::RegionPairPolicy>(
+      context, env_, response,
+      [](ReadTransaction& txn) -> absl::StatusOr<v1::RegionPairPolicy> {
+        return ToProto(region_table::GetPolicy(txn));
+      });
+}
+
+grpc::ServerUnaryReactor* RegionService::UpdateRegionPairPolicy(
+    grpc::CallbackServerContext* context,
+    const v1::UpdateRegionPairPolicyRequest* request,
+    v1::RegionPairPolicy* response) {
+  std::vector<Violation> found;
+  const RegionPairPolicy policy =
+      FromProto(*request, env_.clock.WallNow(), found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<v1::RegionPairPolicy>(
+      context, env_, {"crr.v1.RegionService/UpdateRegionPairPolicy", ""},
+      response,
+      [policy, etag = request->region_pair_policy().etag()](
+          Transaction& txn) -> absl::StatusOr<Changed<v1::RegionPairPolicy>> {
+        const v1::RegionPairPolicy before =
+            ToProto(region_table::GetPolicy(txn));
+        CRR_RETURN_IF_ERROR(CheckEtag(etag, before.etag(),
+                                      "region_pair_policy.etag", kPolicyName));
+        Changed<v1::RegionPairPolicy> changed{.response = ToProto(policy)};
+        if (changed.response.etag() == before.etag()) {
+          changed.response = before;
+          return changed;
+        }
+        CRR_RETURN_IF_ERROR(ReplacePolicy(txn, policy));
+        changed.audit = {kPolicyName, ToJson(before), ToJson(changed.response)};
+        return changed;
+      });
+}
+
+grpc::ServerUnaryReactor* RegionService::ListDestinationRegions(
+    grpc::CallbackServerContext* context,
+    const v1::ListDestinationRegionsRequest* request,
+    v1::ListDestinationRegionsResponse* response) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRegionName, request->parent(), "parent", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishRead<v1::ListDestinationRegionsResponse>(
+      context, env_, response,
+      [id](ReadTransaction& txn)
+          -> absl::StatusOr<v1::ListDestinationRegionsResponse> {
+        CRR_ASSIGN_OR_RETURN(const Region source,
+                             FindRegion(txn, id, "parent"));
+        v1::ListDestinationRegionsResponse answer;
+        for (const DestinationRegion& region : DestinationsOf(txn, source)) {
+          auto& entry = *answer.add_destination_regions();
+          entry.set_region(RegionName(region.region));
+          entry.set_transfer(region.accelerated ? v1::Rule::ACCELERATED
+                                                : v1::Rule::STANDARD);
+        }
+        return answer;
       });
 }
 

@@ -1,24 +1,19 @@
 #ifndef CRR_SERVER_RPC_REGION_SERVICE_H_
 #define CRR_SERVER_RPC_REGION_SERVICE_H_
 
-#include "base/clock.h"
 #include "crr/v1/region_service.grpc.pb.h"
-#include "server/lease_loop.h"
-#include "server/publisher_hub.h"
-#include "storage/database.h"
+#include "server/rpc/env.h"
 
 namespace crr {
 
 // crr.v1.RegionService. Thread-safe.
 class RegionService final : public v1::RegionService::CallbackService {
  public:
-  RegionService(Database& database, LeaseLoop& loop, PublisherHub& publishers,
-                const Clock& clock)
-      : database_(database),
-        loop_(loop),
-        publishers_(publishers),
-        clock_(clock) {}
+  explicit RegionService(const Env& env) : env_(env) {}
 
+  grpc::ServerUnaryReactor* CreateRegion(grpc::CallbackServerContext* context,
+                                         const v1::CreateRegionRequest* request,
+                                         v1::Region* response) override;
   grpc::ServerUnaryReactor* GetRegion(grpc::CallbackServerContext* context,
                                       const v1::GetRegionRequest* request,
                                       v1::Region* response) override;
@@ -29,12 +24,25 @@ class RegionService final : public v1::RegionService::CallbackService {
   grpc::ServerUnaryReactor* UpdateRegion(grpc::CallbackServerContext* context,
                                          const v1::UpdateRegionRequest* request,
                                          v1::Region* response) override;
+  grpc::ServerUnaryReactor* DeleteRegion(
+      grpc::CallbackServerContext* context,
+      const v1::DeleteRegionRequest* request,
+      google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* GetRegionPairPolicy(
+      grpc::CallbackServerContext* context,
+      const v1::GetRegionPairPolicyRequest* request,
+      v1::RegionPairPolicy* response) override;
+  grpc::ServerUnaryReactor* UpdateRegionPairPolicy(
+      grpc::CallbackServerContext* context,
+      const v1::UpdateRegionPairPolicyRequest* request,
+      v1::RegionPairPolicy* response) override;
+  grpc::ServerUnaryReactor* ListDestinationRegions(
+      grpc::CallbackServerContext* context,
+      const v1::ListDestinationRegionsRequest* request,
+      v1::ListDestinationRegionsResponse* response) override;
 
  private:
-  Database& database_;
-  LeaseLoop& loop_;
-  PublisherHub& publishers_;
-  const Clock& clock_;
+  const Env& env_;
 };
 
 }  // namespace crr

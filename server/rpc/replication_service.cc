@@ -1,5 +1,8 @@
 #include "server/rpc/replication_service.h"
 
+#include <atomic>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,19 +15,43 @@
 #include "server/core/registry.h"
 #include "server/core/rule_manager.h"
 #include "server/rpc/converters.h"
+#include "server/rpc/name_from.h"
 #include "server/rpc/paging.h"
+#include "server/rpc/progress_stream.h"
 #include "server/rpc/unary.h"
+#include "server/rpc/update_mask.h"
 
 namespace crr {
 namespace {
 
-absl::StatusOr<RuleId> RuleIdFrom(const std::string& name) {
-  auto id = ParseRuleName(name);
-  if (id.ok()) return id;
-  return Refuse({.reason = name.empty() ? "REQUIRED_FIELD_MISSING"
-                                        : "INVALID_NAME",
-                 .field = "name",
-                 .description = std::string(id.status().message())});
+// Design §3: at most one message a second.
+constexpr absl::Duration kWatchInterval = absl::Seconds(1);
+// About as often as a publisher's word can change what is known.
+constexpr absl::Duration kWaitInterval = absl::Milliseconds(100);
+// Clocks of hosts that are kept in step differ by far less.
+constexpr absl::Duration kWaitAheadMax = absl::Minutes(1);
+
+using RuleChange =
+    std::function<absl::StatusOr<RuleOutcome>(Transaction&, const Rule&)>;
+
+// Finds the rule, checks the etag, changes it, and tells the audit log.
+ChangingBody<v1::Rule> ChangeOf(const RuleId& id, const std::string& etag,
+                                const std::string& etag_field,
+                                RuleChange change) {
+  return [=](Transaction& txn) -> absl::StatusOr<Changed<v1::Rule>> {
+    CRR_ASSIGN_OR_RETURN(const Rule rule, FindRule(txn, id.source, id.rule));
+    const v1::Rule before = ToProto(ViewOf(txn, rule));
+    CRR_RETURN_IF_ERROR(
+        CheckEtag(etag, before.etag(), etag_field, before.name()));
+    CRR_ASSIGN_OR_RETURN(RuleOutcome outcome, change(txn, rule));
+    Changed<v1::Rule> changed{.response = ToProto(outcome.view),
+                              .events = std::move(outcome.events)};
+    if (changed.response.etag() != before.etag()) {
+      changed.audit = {before.name(), ToJson(before),
+                       ToJson(changed.response)};
+    }
+    return changed;
+  };
 }
 
 }  // namespace
@@ -32,40 +59,45 @@ absl::StatusOr<RuleId> RuleIdFrom(const std::string& name) {
 grpc::ServerUnaryReactor* ReplicationService::CreateRule(
     grpc::CallbackServerContext* context, const v1::CreateRuleRequest* request,
     v1::Rule* response) {
-  const absl::Time now = clock_.WallNow();
+  const absl::Time now = env_.clock.WallNow();
   std::vector<Violation> found;
   const NewRule rule = FromProto(*request, found);
   CheckRequestId(request->request_id(), found);
   if (request->validate_only()) {
     return FinishRead<v1::Rule>(
-        context, database_, response,
+        context, env_, response,
         [rule, found, now](ReadTransaction& txn) -> absl::StatusOr<v1::Rule> {
           CRR_RETURN_IF_ERROR(RefuseIfAny(ValidateRule(txn, rule, found)));
           return ToProto(ViewOf(txn, MakeRule(rule, now)));
         });
   }
+  const Call call{"crr.v1.ReplicationService/CreateRule",
+                  request->request_id()};
   return FinishWrite<v1::Rule>(
-      context, database_, loop_, response,
+      context, env_, call, response,
       Idempotent<v1::CreateRuleRequest, v1::Rule>(
-          "CreateRule", *request, now,
+          call.method, *request, now,
           [rule, found,
            now](Transaction& txn) -> absl::StatusOr<Changed<v1::Rule>> {
             CRR_ASSIGN_OR_RETURN(RuleOutcome outcome,
                                  crr::CreateRule(txn, rule, found, now));
-            return Changed<v1::Rule>{ToProto(outcome.view),
-                                     std::move(outcome.events),
-                                     {}};
+            Changed<v1::Rule> changed{.response = ToProto(outcome.view),
+                                      .events = std::move(outcome.events)};
+            changed.audit = {changed.response.name(), "",
+                             ToJson(changed.response)};
+            return changed;
           }));
 }
 
 grpc::ServerUnaryReactor* ReplicationService::GetRule(
     grpc::CallbackServerContext* context, const v1::GetRuleRequest* request,
     v1::Rule* response) {
-  const auto id = RuleIdFrom(request->name());
-  if (!id.ok()) return FinishWith(context, id.status());
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::Rule>(
-      context, database_, response,
-      [id = *id](ReadTransaction& txn) -> absl::StatusOr<v1::Rule> {
+      context, env_, response,
+      [id](ReadTransaction& txn) -> absl::StatusOr<v1::Rule> {
         CRR_ASSIGN_OR_RETURN(Rule rule, FindRule(txn, id.source, id.rule));
         return ToProto(ViewOf(txn, std::move(rule)));
       });
@@ -94,7 +126,7 @@ grpc::ServerUnaryReactor* ReplicationService::ListRules(
   }
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::ListRulesResponse>(
-      context, database_, response,
+      context, env_, response,
       [=](ReadTransaction& txn) -> absl::StatusOr<v1::ListRulesResponse> {
         v1::ListRulesResponse answer;
         RuleFilter wanted = filter;
@@ -121,43 +153,162 @@ grpc::ServerUnaryReactor* ReplicationService::ListRules(
 grpc::ServerUnaryReactor* ReplicationService::DeleteRule(
     grpc::CallbackServerContext* context, const v1::DeleteRuleRequest* request,
     v1::Rule* response) {
-  const auto id = RuleIdFrom(request->name());
-  if (!id.ok()) return FinishWith(context, id.status());
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Rule>(
-      context, database_, loop_, response,
-      [id = *id, etag = request->etag(), now = clock_.WallNow()](
-          Transaction& txn) -> absl::StatusOr<Changed<v1::Rule>> {
-        CRR_ASSIGN_OR_RETURN(const Rule rule,
-                             FindRule(txn, id.source, id.rule));
-        if (!etag.empty() && etag != ToProto(ViewOf(txn, rule)).etag()) {
-          return Refuse({.reason = "ETAG_MISMATCH",
-                         .field = "etag",
-                         .subject = RuleName(id.source, id.rule),
-                         .description = "the rule has changed since"});
-        }
-        CRR_ASSIGN_OR_RETURN(RuleOutcome outcome,
-                             crr::DeleteRule(txn, rule, now));
-        return Changed<v1::Rule>{ToProto(outcome.view),
-                                 std::move(outcome.events),
-                                     {}};
-      });
+      context, env_, {"crr.v1.ReplicationService/DeleteRule", ""}, response,
+      ChangeOf(id, request->etag(), "etag",
+               [now = env_.clock.WallNow()](Transaction& txn,
+                                            const Rule& rule) {
+                 return crr::DeleteRule(txn, rule, now);
+               }));
 }
 
 grpc::ServerUnaryReactor* ReplicationService::GetRuleProgress(
     grpc::CallbackServerContext* context,
     const v1::GetRuleProgressRequest* request, v1::RuleProgress* response) {
-  const auto id = RuleIdFrom(request->name());
-  if (!id.ok()) return FinishWith(context, id.status());
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
   // Before the snapshot is taken: see ProgressOf.
-  const Watermarks watermarks = publishers_.watermarks();
+  const Watermarks watermarks = env_.publishers.watermarks();
   return FinishRead<v1::RuleProgress>(
-      context, database_, response,
-      [id = *id, watermarks, now = clock_.WallNow()](
+      context, env_, response,
+      [id, watermarks, now = env_.clock.WallNow()](
           ReadTransaction& txn) -> absl::StatusOr<v1::RuleProgress> {
         CRR_ASSIGN_OR_RETURN(const Rule rule,
                              FindRule(txn, id.source, id.rule));
         return ToProto(ProgressOf(txn, rule, watermarks, now), now);
       });
+}
+
+grpc::ServerUnaryReactor* ReplicationService::UpdateRule(
+    grpc::CallbackServerContext* context, const v1::UpdateRuleRequest* request,
+    v1::Rule* response) {
+  std::vector<Violation> found;
+  const v1::Rule& message = request->rule();
+  const auto id = NameFrom(ParseRuleName, message.name(), "rule.name", found);
+  const UpdatePaths paths =
+      PathsToSet(request->update_mask(), message, "rule", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<v1::Rule>(
+      context, env_, {"crr.v1.ReplicationService/UpdateRule", ""}, response,
+      ChangeOf(id, message.etag(), "rule.etag",
+               [update = *request, paths, now = env_.clock.WallNow()](
+                   Transaction& txn,
+                   const Rule& rule) -> absl::StatusOr<RuleOutcome> {
+                 const v1::Rule& given = update.rule();
+                 CRR_RETURN_IF_ERROR(CheckImmutable(
+                     update.update_mask(), given,
+                     ToProto(RuleView{.rule = rule, .conditions = {}}),
+                     "rule"));
+                 Rule changed = rule;
+                 if (Covers(paths, "limits.max_leases")) {
+                   changed.max_leases = given.limits().max_leases();
+                 }
+                 if (Covers(paths, "limits.max_bytes_per_second")) {
+                   changed.max_bytes_per_second =
+                       given.limits().max_bytes_per_second();
+                 }
+                 if (Covers(paths, "labels")) {
+                   changed.labels = {given.labels().begin(),
+                                     given.labels().end()};
+                 }
+                 return crr::UpdateRule(txn, rule, changed, now);
+               }));
+}
+
+grpc::ServerUnaryReactor* ReplicationService::PauseRule(
+    grpc::CallbackServerContext* context, const v1::PauseRuleRequest* request,
+    v1::Rule* response) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<v1::Rule>(
+      context, env_, {"crr.v1.ReplicationService/PauseRule", ""}, response,
+      ChangeOf(id, request->etag(), "etag",
+               [now = env_.clock.WallNow()](Transaction& txn,
+                                            const Rule& rule) {
+                 return crr::PauseRule(txn, rule, now);
+               }));
+}
+
+grpc::ServerUnaryReactor* ReplicationService::ResumeRule(
+    grpc::CallbackServerContext* context, const v1::ResumeRuleRequest* request,
+    v1::Rule* response) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<v1::Rule>(
+      context, env_, {"crr.v1.ReplicationService/ResumeRule", ""}, response,
+      ChangeOf(id, request->etag(), "etag",
+               [now = env_.clock.WallNow()](Transaction& txn,
+                                            const Rule& rule) {
+                 return crr::ResumeRule(txn, rule, now);
+               }));
+}
+
+grpc::ServerWriteReactor<v1::RuleProgress>*
+ReplicationService::WatchRuleProgress(
+    grpc::CallbackServerContext*, const v1::WatchRuleProgressRequest* request) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  const auto stream = ProgressStream::Make(env_.clock);
+  if (!found.empty()) {
+    stream->Close(RefuseAll(found));
+  } else {
+    watch_.Add(id.source, id.rule, kWatchInterval,
+               [stream](const absl::StatusOr<v1::RuleProgress>& progress) {
+                 return stream->Offer(progress);
+               });
+  }
+  return stream.get();
+}
+
+grpc::ServerUnaryReactor* ReplicationService::WaitForSync(
+    grpc::CallbackServerContext* context, const v1::WaitForSyncRequest* request,
+    v1::RuleProgress* response) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
+  const absl::Time time = FromProto(request->time());
+  if (!request->has_time()) {
+    found.push_back({.reason = "REQUIRED_FIELD_MISSING",
+                     .field = "time",
+                     .description = "the time is required"});
+  } else if (time > env_.clock.WallNow() + kWaitAheadMax) {
+    found.push_back({.reason = "INVALID_TIME",
+                     .field = "time",
+                     .description = "the time lies in the future"});
+  }
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  watch_.Add(id.source, id.rule, kWaitInterval,
+             [=](const absl::StatusOr<v1::RuleProgress>& progress) {
+               absl::Status status = progress.status();
+               if (status.ok() && context->IsCancelled()) {
+                 status = absl::CancelledError("the caller is gone");
+               } else if (status.ok()) {
+                 const v1::RuleProgress::Live& live = progress->live();
+                 if (live.last_sync_unknown_reason() == "NO_PUBLISHER") {
+                   status = Refuse(
+                       {.reason = "NO_WATERMARK",
+                        .field = "name",
+                        .subject = progress->name(),
+                        .description = "no named publisher speaks for the "
+                                       "source bucket: what is missing cannot "
+                                       "be known"});
+                 } else if (!live.has_last_sync_time() ||
+                            FromProto(live.last_sync_time()) < time) {
+                   return true;
+                 } else {
+                   *response = *progress;
+                 }
+               }
+               reactor->Finish(ToGrpcStatus(status));
+               return false;
+             });
+  return reactor;
 }
 
 }  // namespace crr

@@ -1,11 +1,9 @@
 #ifndef CRR_SERVER_RPC_REPLICATION_SERVICE_H_
 #define CRR_SERVER_RPC_REPLICATION_SERVICE_H_
 
-#include "base/clock.h"
 #include "crr/v1/replication_service.grpc.pb.h"
-#include "server/lease_loop.h"
-#include "server/publisher_hub.h"
-#include "storage/database.h"
+#include "server/rpc/env.h"
+#include "server/rpc/progress_watch.h"
 
 namespace crr {
 
@@ -13,12 +11,8 @@ namespace crr {
 class ReplicationService final
     : public v1::ReplicationService::CallbackService {
  public:
-  ReplicationService(Database& database, LeaseLoop& loop,
-                     const PublisherHub& publishers, const Clock& clock)
-      : database_(database),
-        loop_(loop),
-        publishers_(publishers),
-        clock_(clock) {}
+  ReplicationService(const Env& env, ProgressWatch& watch)
+      : env_(env), watch_(watch) {}
 
   grpc::ServerUnaryReactor* CreateRule(grpc::CallbackServerContext* context,
                                        const v1::CreateRuleRequest* request,
@@ -36,12 +30,25 @@ class ReplicationService final
       grpc::CallbackServerContext* context,
       const v1::GetRuleProgressRequest* request,
       v1::RuleProgress* response) override;
+  grpc::ServerUnaryReactor* UpdateRule(grpc::CallbackServerContext* context,
+                                       const v1::UpdateRuleRequest* request,
+                                       v1::Rule* response) override;
+  grpc::ServerUnaryReactor* PauseRule(grpc::CallbackServerContext* context,
+                                      const v1::PauseRuleRequest* request,
+                                      v1::Rule* response) override;
+  grpc::ServerUnaryReactor* ResumeRule(grpc::CallbackServerContext* context,
+                                       const v1::ResumeRuleRequest* request,
+                                       v1::Rule* response) override;
+  grpc::ServerWriteReactor<v1::RuleProgress>* WatchRuleProgress(
+      grpc::CallbackServerContext* context,
+      const v1::WatchRuleProgressRequest* request) override;
+  grpc::ServerUnaryReactor* WaitForSync(grpc::CallbackServerContext* context,
+                                        const v1::WaitForSyncRequest* request,
+                                        v1::RuleProgress* response) override;
 
  private:
-  Database& database_;
-  LeaseLoop& loop_;
-  const PublisherHub& publishers_;
-  const Clock& clock_;
+  const Env& env_;
+  ProgressWatch& watch_;
 };
 
 }  // namespace crr

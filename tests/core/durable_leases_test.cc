@@ -34,9 +34,10 @@ class DurableLeasesTest : public ::testing::Test {
                     [](std::function<void()> answer) { answer(); });
     Must<int64_t>([](Transaction& txn) -> absl::StatusOr<int64_t> {
       SeedRegistry(txn, test::Epoch());
-      for (const char* region : {test::kHangzhou, test::kBeijing}) {
-        region_table::SetStore(txn, region, absl::StrCat("/", region),
-                               test::Epoch());
+      for (const char* id : {test::kHangzhou, test::kBeijing}) {
+        Region region = *region_table::Get(txn, id);
+        region.store_root = absl::StrCat("/", id);
+        region_table::Update(txn, region);
       }
       for (const auto& [id, region] :
            {std::pair("photos", test::kHangzhou),

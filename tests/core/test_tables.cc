@@ -17,8 +17,12 @@ TestTables::TestTables() {
   CRR_CHECK(Migrate(*connection_).ok());
   Do([](Transaction& txn) {
     SeedRegistry(txn, Epoch());
-    region_table::SetStore(txn, kHangzhou, "/hangzhou", Epoch());
-    region_table::SetStore(txn, kBeijing, "/beijing", Epoch());
+    for (const auto& [id, root] :
+         {std::pair(kHangzhou, "/hangzhou"), std::pair(kBeijing, "/beijing")}) {
+      Region region = *region_table::Get(txn, id);
+      region.store_root = root;
+      region_table::Update(txn, region);
+    }
   });
 }
 

@@ -121,6 +121,7 @@ class Cluster:
         """Starts it; after a kill with the same address and database."""
         self.server = self._start("server", "crr-server",
                                   f"--listen={self.address}",
+                                  "--metrics_listen=127.0.0.1:0",
                                   f"--storage=sqlite:{self.folder}/crr.db",
                                   f"--lease_ttl={self.lease_ttl}")
         self.address = self.server.ready().split()[-1]

@@ -429,7 +429,7 @@ TEST_F(RefusalSizeTest, ARefusalDoesNotGrowWithTheRequest) {
   request.mutable_region()->set_name("regions/oss-cn-hangzhou");
   request.mutable_region()->mutable_store()->mutable_local()->set_root("/x");
   for (int i = 0; i < 1000; ++i) {
-    request.mutable_update_mask()->add_paths("area");
+    request.mutable_update_mask()->add_paths(absl::StrCat("field", i));
   }
   EXPECT_REFUSED(
       Call(server_.regions(), &v1::RegionService::Stub::UpdateRegion, request),

@@ -527,10 +527,14 @@ using RegionTableTest = TablesTest;
 TEST_F(RegionTableTest, AStoreIsSetAndTakenBack) {
   Do([](Transaction& txn) {
     region_table::Insert(txn, test::MakeRegion("r"));
-    region_table::SetStore(txn, "r", "/data", At(7));
+    Region region = test::MakeRegion("r");
+    region.store_root = "/data";
+    region.update_time = At(7);
+    region_table::Update(txn, region);
     EXPECT_EQ(region_table::Get(txn, "r")->store_root, "/data");
     EXPECT_EQ(region_table::Get(txn, "r")->update_time, At(7));
-    region_table::SetStore(txn, "r", std::nullopt, At(8));
+    region.store_root = std::nullopt;
+    region_table::Update(txn, region);
     EXPECT_EQ(region_table::Get(txn, "r")->store_root, std::nullopt);
     return 0;
   });
