@@ -73,16 +73,10 @@ absl::StatusOr<std::vector<JournalEntry>> LocalJournal::Read(int64_t position,
 }
 
 absl::StatusOr<ChangeJournal::Sample> LocalJournal::TakeSample() {
-  Sample sample;
-  {
-    CRR_ASSIGN_OR_RETURN(const WriteLock::Hold hold, lock_.Acquire());
-    CRR_ASSIGN_OR_RETURN(const JournalEnd end, ReadJournalEnd(*db_));
-    CRR_ASSIGN_OR_RETURN(sample.time, lock_.Now(clock_, end.time));
-    CRR_RETURN_IF_ERROR(lock_.RecordSample(sample.time));
-    sample.position = end.position;
-  }
-  CRR_RETURN_IF_ERROR(lock_.SyncSample());
-  return sample;
+  CRR_ASSIGN_OR_RETURN(const WriteLock::Hold hold, lock_.Acquire());
+  CRR_ASSIGN_OR_RETURN(const JournalEnd end, ReadJournalEnd(*db_));
+  CRR_ASSIGN_OR_RETURN(const absl::Time time, lock_.Sample(clock_, end.time));
+  return Sample{.position = end.position, .time = time};
 }
 
 void LocalJournal::Wait(absl::Duration timeout) {

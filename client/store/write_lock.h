@@ -1,7 +1,9 @@
 #ifndef CRR_CLIENT_STORE_WRITE_LOCK_H_
 #define CRR_CLIENT_STORE_WRITE_LOCK_H_
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,8 +17,12 @@ namespace crr {
 // under, by whichever process: Debian 12's SQLite can lose data when one
 // connection checkpoints while another commits.
 //
-// Its file holds the latest time that a journal's sample has told, so that no
-// later entry is given an earlier one, even when the wall clock steps back.
+// With it goes the store's time: the wall clock's, but never before what a
+// sample of the journal has told, even when the wall clock steps back. The two
+// clocks of a machine keep their distance until the wall clock is stepped; so
+// the lock's file holds that distance, is written only when it has changed, and
+// a sample in between costs no write: it tells the horizon, boot-time clock
+// plus distance, which every process computes alike.
 // Thread-compatible; each user has one of its own.
 class WriteLock {
  public:
@@ -37,19 +43,32 @@ class WriteLock {
   };
   absl::StatusOr<Hold> Acquire();
 
-  // The time of what happens now: the clock's, but neither before `last`, the
-  // time of the journal's last entry, nor before the last sample.
+  // The time of what happens now: the wall clock's, but neither before `last`,
+  // the time of the journal's last entry, nor before a sample.
   // Requires: a Hold.
   absl::StatusOr<absl::Time> Now(const Clock& clock, absl::Time last) const;
 
-  // Records that a sample tells `time`. Requires: a Hold.
-  absl::Status RecordSample(absl::Time time);
-  // Makes the record durable; may be called without a Hold.
-  absl::Status SyncSample();
+  // A time for a sample to tell: at most 10 ms before Now, and no later Now is
+  // before it. Requires: a Hold.
+  absl::StatusOr<absl::Time> Sample(const Clock& clock, absl::Time last);
 
  private:
-  explicit WriteLock(FileLock lock) : lock_(std::move(lock)) {}
+  // What the file holds.
+  struct Record {
+    int64_t boot = 0;         // Which boot `distance_us` is of.
+    int64_t distance_us = 0;  // Wall clock minus boot-time clock, or less.
+    int64_t floor_us = 0;     // Told before the wall clock was stepped back.
+  };
+
+  WriteLock(FileLock lock, int64_t boot)
+      : lock_(std::move(lock)), boot_(boot) {}
+  absl::StatusOr<Record> Read() const;
+  absl::Status Write(const Record& record);
+  // The latest time that a sample of this boot may have told, floor apart.
+  int64_t HorizonUs(const Record& record, Ticks now) const;
+
   FileLock lock_;
+  int64_t boot_;
 };
 
 }  // namespace crr
