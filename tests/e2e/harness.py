@@ -80,6 +80,22 @@ class Process:
             self.kill()
             return -signal.SIGKILL
 
+    def running(self):
+        return self._child.poll() is None
+
+    def cpu_seconds(self):
+        """Processor time used until now."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+        user, system = fields.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def io(self, counter):
+        """A counter of /proc/PID/io, such as write_bytes."""
+        for line in pathlib.Path(f"/proc/{self.pid}/io").open():
+            if line.startswith(counter + ":"):
+                return int(line.split()[1])
+        raise AssertionError(f"no {counter}")
+
     def peak_memory(self):
         """The most memory that was resident at once, in bytes."""
         for line in pathlib.Path(f"/proc/{self.pid}/status").open():
@@ -129,6 +145,25 @@ class Cluster:
         if self.client:
             self.client.close()
         self.client = crr.Client(self.address)
+
+    def add_idle_rules(self, count):
+        """Restarts the server with `count` more active rules: see
+        many_rules.cc. Returns how long it took from there to an answer."""
+        self.server.stop()
+        subprocess.run([BIN.parent / "tests" / "many_rules",
+                        self.folder / "crr.db", str(count)], check=True)
+        begun = time.monotonic()
+        self.start_server()
+        self.client.call("ReplicationService.GetRule",
+                         {"name": f"buckets/idle-{count - 1}-src/rules/idle"})
+        return time.monotonic() - begun
+
+    def files(self):
+        """What the disk holds of database and stores: size and time by
+        path."""
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns)
+                for path in self.folder.rglob("*")
+                if path.is_file() and path.suffix not in (".log", ".out")}
 
     def region(self, region):
         """Gives a region a store and returns its resource name."""

@@ -1,0 +1,44 @@
+"""Rules that nothing happens in cost nothing; tests/bench/idle.py measures."""
+
+import time
+
+from harness import ALL, E2eTest, seconds_of, wait
+
+RULES = 100_000 if ALL else 2_000
+SECONDS = 60 if ALL else 3
+
+
+class IdleTest(E2eTest):
+
+    def test_idle_rules_write_nothing_and_slow_nothing(self):
+        cluster = self.cluster
+        source, destination = self.pair()
+        cluster.copier("copier")
+        cluster.fill(source, {"first": b"x"})
+        rule = cluster.rule(source, destination)
+        cluster.wait_synced(rule)
+        cluster.add_idle_rules(RULES)
+
+        # Leases linger on an empty log; nothing else may go on after them.
+        wait("nothing is written any more", self.is_quiet)
+        written = [(p, p.io("write_bytes")) for p in cluster.processes
+                   if p.running()]
+        before = cluster.files()
+        begun = seconds_of(cluster.live(rule)["lastSyncTime"])
+        # last_sync_time goes on all the same.
+        wait("time passes", lambda: seconds_of(
+            cluster.live(rule).get("lastSyncTime")) > begun + SECONDS,
+             seconds=3 * SECONDS + 30)
+        self.assertEqual(before, cluster.files())
+        for process, count in written:
+            with self.subTest(process.name):
+                self.assertEqual(count, process.io("write_bytes"))
+
+        cluster.put(source, "late", b"news")
+        wait("a write arrives",
+             lambda: cluster.get(destination, "late") == b"news")
+
+    def is_quiet(self):
+        """Whether no file has changed for longer than a lease lingers."""
+        newest = max(changed for _, changed in self.cluster.files().values())
+        return newest < time.time_ns() - 11 * 10**9
