@@ -1,12 +1,15 @@
 #include "server/app.h"
 
 #include <arpa/inet.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <prometheus/exposer.h>
 
 #include <chrono>
+#include <future>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -20,6 +23,7 @@
 #include "server/publisher_hub.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/bucket_service.h"
+#include "server/rpc/calls_under_way.h"
 #include "server/rpc/change_service.h"
 #include "server/rpc/copier_service.h"
 #include "server/rpc/env.h"
@@ -35,6 +39,9 @@ namespace {
 
 // Calls under way get this long once the server stops.
 constexpr std::chrono::seconds kDrainTime{10};
+
+// Between two tries to cut connections that came while the server stopped.
+constexpr std::chrono::milliseconds kCutInterval{20};
 
 bool IsLoopback(absl::string_view listen) {
   const std::string host(listen.substr(0, listen.rfind(':')));
@@ -108,8 +115,10 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
   grpc::ServerBuilder builder;
   Configure(builder);
   app->rpc_stats_ = std::make_unique<RpcStats>();
-  builder.experimental().SetInterceptorCreators(
-      CallRecorders(*app->rpc_stats_, clock));
+  app->calls_under_way_ = std::make_unique<CallsUnderWay>();
+  auto interceptors = CallRecorders(*app->rpc_stats_, clock);
+  interceptors.push_back(app->calls_under_way_->Counter());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   int port = 0;
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(),
                            &port);
@@ -159,8 +168,8 @@ void App::ServeMetrics(const std::string& listen) {
 void App::Drain() {
   if (drained_) return;
   drained_ = true;
-  // First: a scrape waits for the loop and the database.
-  exposer_.reset();
+  // A scrape waits for the loop and the database; its end takes a moment.
+  std::thread metrics_end([this] { exposer_.reset(); });
   if (server_ != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
     loop_->Drain();
@@ -168,9 +177,18 @@ void App::Drain() {
     change_service_->Drain();
     progress_watch_->Drain();
     keep_warm_.reset();
-    server_->Shutdown(std::chrono::system_clock::now() + kDrainTime);
+    const auto shutdown = std::async(std::launch::async, [this] {
+      server_->Shutdown(std::chrono::system_clock::now() + kDrainTime);
+    });
+    // Shutdown would wait on for connections whose clients do nothing, and so
+    // do not see that they are asked to close them.
+    calls_under_way_->AwaitNone(absl::FromChrono(kDrainTime));
+    do {
+      grpc_server_cancel_all_calls(server_->c_server());
+    } while (shutdown.wait_for(kCutInterval) != std::future_status::ready);
     server_->Wait();
   }
+  metrics_end.join();
   // The loop hears no more answers, then the database runs what waits, and only
   // then does the loop, which those answers name, go.
   if (loop_ != nullptr) loop_->Stop();

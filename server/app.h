@@ -20,6 +20,7 @@ namespace crr {
 struct Env;
 class AdminService;
 class BucketService;
+class CallsUnderWay;
 class ChangeService;
 class CopierService;
 class Database;
@@ -73,6 +74,7 @@ class App {
   std::string address_;
   std::string metrics_address_;
   std::unique_ptr<RpcStats> rpc_stats_;
+  std::unique_ptr<CallsUnderWay> calls_under_way_;
   std::unique_ptr<PublisherHub> publishers_;
   std::unique_ptr<SessionStreams> sessions_;
   std::unique_ptr<Database> database_;

@@ -3,10 +3,15 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
 
+#include <chrono>
+
 #include "proto/cc/status_details.h"
 
 namespace crr {
 namespace {
+
+// After it the stream fails, and says why.
+constexpr std::chrono::seconds kConnectTime{1};
 
 class GrpcSessionStream final : public SessionStream {
  public:
@@ -43,9 +48,13 @@ class GrpcSessionStream final : public SessionStream {
 
 GrpcSessionTransport::GrpcSessionTransport(
     const std::shared_ptr<grpc::Channel>& channel)
-    : stub_(v1::CopierService::NewStub(channel)) {}
+    : channel_(channel), stub_(v1::CopierService::NewStub(channel)) {}
 
 std::unique_ptr<SessionStream> GrpcSessionTransport::Open() {
+  // A channel that has just failed refuses at once for as long as its own
+  // backoff lasts; waited for, it connects as soon as the server is back. Not
+  // by wait_for_ready: what hello says would be old by then.
+  channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectTime);
   return std::make_unique<GrpcSessionStream>(*stub_);
 }
 

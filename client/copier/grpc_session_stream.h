@@ -14,9 +14,11 @@ namespace crr {
 class GrpcSessionTransport final : public SessionTransport {
  public:
   explicit GrpcSessionTransport(const std::shared_ptr<grpc::Channel>& channel);
+  // Waits up to a second for a connection.
   std::unique_ptr<SessionStream> Open() override;
 
  private:
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::CopierService::Stub> stub_;
 };
 

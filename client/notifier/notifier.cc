@@ -31,7 +31,7 @@ Notifier::Notifier(Options options, v1::RegionService::StubInterface& regions,
       open_journal_(std::move(open_journal)),
       clock_(clock),
       on_ready_(std::move(on_ready)),
-      backoff_(absl::Milliseconds(100), absl::Seconds(5)) {}
+      backoff_(absl::Milliseconds(100), absl::Seconds(2)) {}
 
 absl::Status Notifier::Run() {
   absl::Status result;
@@ -102,6 +102,9 @@ grpc::Status Notifier::PublishOnce() {
 grpc::Status Notifier::GetStore(v1::Store& store) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kCallDeadline);
+  // The first failure tells why at once; after it the next call goes out as
+  // soon as the server is back, whatever the channel's own backoff.
+  context.set_wait_for_ready(!state_.empty());
   v1::GetRegionRequest request;
   request.set_name(RegionName(options_.region));
   v1::Region region;
