@@ -30,7 +30,8 @@ function(crr_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   if(ARG_SOURCES)
     add_library(crr_${name} STATIC ${ARG_SOURCES})
-    target_link_libraries(crr_${name} PUBLIC crr_options ${ARG_DEPS}
+    target_link_libraries(crr_${name}
+      PUBLIC $<BUILD_INTERFACE:crr_options> ${ARG_DEPS}
       PRIVATE ${ARG_PRIVATE_DEPS})
   else()
     add_library(crr_${name} INTERFACE)

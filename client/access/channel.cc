@@ -5,6 +5,40 @@
 #include <grpcpp/support/channel_arguments.h>
 
 namespace crr {
+namespace {
+
+// Calls that only read are tried again while the server is unavailable. Not so
+// the others: whether a repeat of theirs is harmless (`request_id`) only their
+// caller knows.
+constexpr char kServiceConfig[] = R"json({
+  "methodConfig": [{
+    "name": [
+      {"service": "crr.v1.AdminService", "method": "ListAuditEvents"},
+      {"service": "crr.v1.AdminService", "method": "ListPublishers"},
+      {"service": "crr.v1.BucketService", "method": "GetBucket"},
+      {"service": "crr.v1.BucketService", "method": "ListBuckets"},
+      {"service": "crr.v1.RegionService", "method": "GetRegion"},
+      {"service": "crr.v1.RegionService", "method": "GetRegionPairPolicy"},
+      {"service": "crr.v1.RegionService", "method": "ListDestinationRegions"},
+      {"service": "crr.v1.RegionService", "method": "ListRegions"},
+      {"service": "crr.v1.ReplicationService", "method": "GetRule"},
+      {"service": "crr.v1.ReplicationService", "method": "GetRuleProgress"},
+      {"service": "crr.v1.ReplicationService", "method": "ListRules"},
+      {"service": "crr.v1.ReplicationService", "method": "WaitForSync"},
+      {"service": "crr.v1.ReplicationService", "method": "WatchRuleProgress"}
+    ],
+    "retryPolicy": {
+      "maxAttempts": 4,
+      "initialBackoff": "0.1s",
+      "maxBackoff": "1s",
+      "backoffMultiplier": 3,
+      "retryableStatusCodes": ["UNAVAILABLE"]
+    }
+  }],
+  "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
+})json";
+
+}  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   grpc::ChannelArguments arguments;
@@ -27,8 +61,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   // Room for a grant with its segment (256 KiB) and every page; no more.
   arguments.SetMaxReceiveMessageSize(4 << 20);
 
-  // Retries come from our own code, which knows what is idempotent, never from
-  // a TXT record.
+  // What is retried is said here, never by a TXT record.
+  arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
 
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(),

@@ -49,6 +49,8 @@ const std::vector<Layer>& Layers() {
       {"server/",
        {"server/", "storage/", "base/", "proto/cc/", "crr/v1/", "google/",
         "grpc/health/"}},
+      // Of the tree it sees what is installed.
+      {"client/example/", {}},
       {"client/store/", {"client/store/", "storage/sqlite/", "base/"}},
       {"client/access/",
        {"client/access/", "client/store/", "base/", "proto/cc/", "crr/v1/",

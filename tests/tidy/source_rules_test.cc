@@ -69,6 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
         Planted{"server/lease_loop.cc", "#include \"server/rpc/rules.h\""},
         Planted{"server/rpc/x.cc", "#include \"server/app.h\""},
         Planted{"server/rpc/x.cc", "#include \"client/access/channel.h\""},
+        Planted{"client/example/x.cc", "#include \"proto/cc/resource_name.h\""},
         Planted{"client/store/x.cc", "#include \"storage/database.h\""},
         Planted{"client/store/x.cc", "#include \"client/access/channel.h\""},
         Planted{"client/copier/x.cc", "#include \"storage/sqlite/connection.h\""},
