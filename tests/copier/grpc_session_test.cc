@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "client/access/channel.h"
 #include "client/copier/grpc_session_stream.h"
 #include "client/copier/session.h"
 #include "crr/v1/copier_service.grpc.pb.h"
@@ -69,8 +70,12 @@ TEST(GrpcSessionTest, RepeatsACheckpointOverAStreamAndEndsWhenSuperseded) {
   ScriptedServer service;
   grpc::ServerBuilder builder;
   builder.RegisterService(&service);
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                           &port);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  GrpcSessionTransport transport(server->InProcessChannel({}));
+  ASSERT_NE(server, nullptr);
+  GrpcSessionTransport transport(MakeChannel(absl::StrCat("127.0.0.1:", port)));
 
   Session session({.copier_id = "c1",
                    .region = "",
