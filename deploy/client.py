@@ -77,6 +77,7 @@ class Refusal(Exception):
     def __init__(self, error):
         from google.rpc import status_pb2
         self.code = error.code().name
+        self.message = error.details()
         self.details = {}
         status = status_pb2.Status()
         for key, value in error.trailing_metadata() or ():
@@ -84,7 +85,7 @@ class Refusal(Exception):
                 status.ParseFromString(value)
         for detail in status.details:
             self.details[detail.TypeName()] = json_format.MessageToDict(detail)
-        super().__init__(f"{self.code} {self.reason}: {error.details()}")
+        super().__init__(f"{self.code} {self.reason}: {self.message}")
 
     @property
     def reason(self):

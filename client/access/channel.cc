@@ -4,6 +4,8 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "proto/cc/connection_settings.h"
+
 namespace crr {
 namespace {
 
@@ -44,22 +46,18 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
 
-  // A peer that vanished without a word is noticed within 30 seconds. Pings go
-  // on while a stream is quiet, and while there is none, or the next call
-  // would be the one to find out.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // Pings go on while a stream is quiet, and while there is none, or the next
+  // call would be the one to find out.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, connection::kClientPingMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, connection::kPingTimeoutMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
 
-  // A restarted server is found again within seconds; gRPC's own cap is two
-  // minutes. GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is left alone: despite its name
-  // it bounds how long one attempt may take, and a far server needs time.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
-
-  // Room for a grant with its segment (256 KiB) and every page; no more.
-  arguments.SetMaxReceiveMessageSize(4 << 20);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+                   connection::kReconnectFirstMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+                   connection::kReconnectMaxMs);
+  arguments.SetMaxReceiveMessageSize(connection::kClientMessageBytesMax);
 
   // What is retried is said here, never by a TXT record.
   arguments.SetServiceConfigJSON(kServiceConfig);

@@ -23,7 +23,8 @@ HANGZHOU = "oss-cn-hangzhou"
 SHANGHAI = "oss-cn-shanghai"
 
 _stubs = tempfile.TemporaryDirectory(prefix="crr-stubs-")
-crr.load_stubs(os.environ.get("CRR_STUBS", _stubs.name + "/stubs"))
+STUBS = os.environ.get("CRR_STUBS", _stubs.name + "/stubs")
+crr.load_stubs(STUBS)
 
 
 def wait(what, check, seconds=30):
