@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <grpc/grpc.h>
+#include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -17,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "proto/cc/connection_settings.h"
 #include "server/core/registry.h"
 #include "server/lease_loop.h"
 #include "server/metrics.h"
@@ -40,6 +42,11 @@ namespace {
 // Calls under way get this long once the server stops.
 constexpr std::chrono::seconds kDrainTime{10};
 
+constexpr const char* kServices[] = {
+    "crr.v1.AdminService",       "crr.v1.BucketService",
+    "crr.v1.ChangeService",      "crr.v1.CopierService",
+    "crr.v1.RegionService",      "crr.v1.ReplicationService"};
+
 // Between two tries to cut connections that came while the server stopped.
 constexpr std::chrono::milliseconds kCutInterval{20};
 
@@ -54,17 +61,19 @@ bool IsLoopback(absl::string_view listen) {
          absl::StartsWith(listen, "unix:");
 }
 
-// Reasons: reliability.md §3, table of settings.
 void Configure(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(limits::kMessageBytesMax);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  // Below the clients' 20 s, or they would be sent away for pinging.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                             connection::kServerPingMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             connection::kPingTimeoutMs);
   builder.AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
-  // A peer that connects and stays silent.
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+      connection::kPingIntervalMinMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             connection::kStreamsMax);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             connection::kHandshakeMs);
   // Two servers on one port must not share it unnoticed.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
@@ -81,7 +90,8 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
   }
   std::unique_ptr<App> app(new App());
   CRR_ASSIGN_OR_RETURN(app->database_,
-                       Database::Open({.path = options.database_path}));
+                       Database::Open({.path = options.database_path,
+                                       .at_commit = options.at_commit}));
   CRR_RETURN_IF_ERROR(app->database_
                           ->WriteAndWait<std::monostate>(
                               [now = clock.WallNow()](Transaction& txn)
@@ -112,9 +122,15 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::channelz::experimental::InitChannelzService();
   grpc::ServerBuilder builder;
   Configure(builder);
-  app->rpc_stats_ = std::make_unique<RpcStats>();
+  std::vector<std::string> services(std::begin(kServices),
+                                    std::end(kServices));
+  services.push_back("grpc.channelz.v1.Channelz");
+  services.push_back("grpc.health.v1.Health");
+  services.push_back("grpc.reflection.v1alpha.ServerReflection");
+  app->rpc_stats_ = std::make_unique<RpcStats>(services);
   app->calls_under_way_ = std::make_unique<CallsUnderWay>();
   auto interceptors = CallRecorders(*app->rpc_stats_, clock);
   interceptors.push_back(app->calls_under_way_->Counter());
@@ -134,16 +150,14 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
         absl::StrCat("cannot listen on ", options.listen));
   }
   app->server_->GetHealthCheckService()->SetServingStatus(true);
-  for (const char* service :
-       {"crr.v1.AdminService", "crr.v1.RegionService", "crr.v1.BucketService",
-        "crr.v1.ReplicationService", "crr.v1.ChangeService",
-        "crr.v1.CopierService"}) {
+  for (const char* service : kServices) {
     app->server_->GetHealthCheckService()->SetServingStatus(service, true);
   }
   app->keep_warm_ = std::make_unique<KeepWarm>(*app->server_);
   app->address_ = absl::StrCat(
       options.listen.substr(0, options.listen.rfind(':')), ":", port);
-  app->metrics_ = std::make_shared<Metrics>(env, *app->rpc_stats_);
+  app->metrics_ = std::make_shared<Metrics>(
+      env, *app->rpc_stats_, *app->change_service_, options.rule_log_bytes_max);
   if (!options.metrics_listen.empty()) {
     app->ServeMetrics(options.metrics_listen);
   }
@@ -153,7 +167,11 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
 void App::ServeMetrics(const std::string& listen) {
   // The exposer throws when it cannot listen.
   try {
-    exposer_ = std::make_unique<prometheus::Exposer>(listen, 1);
+    // Threads and a short patience, so that clients which connect and stay
+    // silent do not keep a scraper out.
+    exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+        "listening_ports", listen, "num_threads", "4", "request_timeout_ms",
+        "5000"});
     exposer_->RegisterCollectable(metrics_);
     metrics_address_ =
         absl::StrCat(listen.substr(0, listen.rfind(':')), ":",

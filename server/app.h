@@ -3,6 +3,7 @@
 
 #include <grpcpp/server.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -45,6 +46,7 @@ class App {
     std::string database_path;
     LeaseOptions lease;
     int64_t rule_log_bytes_max = limits::kRuleLogBytesMax;
+    std::function<void()> at_commit;  // For tests: see Database::Options.
   };
 
   // INVALID_ARGUMENT: the options make no sense, or ask for plaintext beyond

@@ -1,206 +1,265 @@
 #include "server/metrics.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <string>
-#include <utility>
+#include <system_error>
 
 #include "base/log.h"
+#include "base/program.h"
 #include "server/core/limits.h"
 #include "server/core/log_status.h"
+#include "server/metric_page.h"
+#include "server/process_metrics.h"
 
 namespace crr {
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
 using Phase = LeaseCore::Phase;
 
-// Collects families of one scrape.
-class Page {
- public:
-  void Counter(const std::string& name, const std::string& help) {
-    families_.push_back({name, help, MetricType::Counter, {}});
-  }
-  void Gauge(const std::string& name, const std::string& help) {
-    families_.push_back({name, help, MetricType::Gauge, {}});
-  }
-  // A value of the family that was begun last.
-  void Value(double value, Labels labels = {}) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.counter.value = value;
-    metric.gauge.value = value;
-    families_.back().metric.push_back(std::move(metric));
-  }
-  std::vector<MetricFamily> Take() { return std::move(families_); }
-
- private:
-  std::vector<MetricFamily> families_;
-};
-
-const char* NameOf(UnitKind kind) {
-  switch (kind) {
-    case UnitKind::kProbe: return "PROBE";
-    case UnitKind::kInventory: return "INVENTORY";
-    case UnitKind::kBackfill: return "BACKFILL";
-    case UnitKind::kChanges: return "CHANGES";
-  }
-  return "";
+// What a label of a closed set can say; all of it is shown, zeroes included, so
+// that a rate is right from the first event on.
+const std::map<UnitKind, std::string>& Kinds() {
+  static const auto* const kinds =
+      new std::map<UnitKind, std::string>{{UnitKind::kProbe, "PROBE"},
+                                          {UnitKind::kInventory, "INVENTORY"},
+                                          {UnitKind::kBackfill, "BACKFILL"},
+                                          {UnitKind::kChanges, "CHANGES"}};
+  return *kinds;
 }
 
-const char* NameOf(RuleState state) {
-  switch (state) {
-    case RuleState::kStarting: return "STARTING";
-    case RuleState::kActive: return "ACTIVE";
-    case RuleState::kPaused: return "PAUSED";
-    case RuleState::kClosing: return "CLOSING";
-  }
-  return "";
+const std::map<Phase, std::string>& LeaseStates() {
+  static const auto* const states =
+      new std::map<Phase, std::string>{{Phase::kGranting, "granting"},
+                                       {Phase::kLeased, "held"},
+                                       {Phase::kEnding, "ending"}};
+  return *states;
 }
 
-const char* NameOf(Phase phase) {
-  switch (phase) {
-    case Phase::kOffered: return "waiting";
-    case Phase::kGranting: return "granting";
-    case Phase::kLeased: return "leased";
-    case Phase::kEnding: return "ending";
-  }
-  return "";
+const std::map<RuleState, std::string>& RuleStates() {
+  static const auto* const states =
+      new std::map<RuleState, std::string>{{RuleState::kStarting, "STARTING"},
+                                           {RuleState::kActive, "ACTIVE"},
+                                           {RuleState::kPaused, "PAUSED"},
+                                           {RuleState::kClosing, "CLOSING"}};
+  return *states;
 }
 
-constexpr Phase kPhases[] = {Phase::kOffered, Phase::kGranting, Phase::kLeased,
-                             Phase::kEnding};
-constexpr UnitKind kKinds[] = {UnitKind::kProbe, UnitKind::kInventory,
-                               UnitKind::kBackfill, UnitKind::kChanges};
-constexpr RuleState kStates[] = {RuleState::kStarting, RuleState::kActive,
-                                 RuleState::kPaused, RuleState::kClosing};
+// 0 for a key that is not there.
+template <typename Key>
+int64_t At(const std::map<Key, int64_t>& counts, const Key& key) {
+  const auto found = counts.find(key);
+  return found == counts.end() ? 0 : found->second;
+}
 
-// Copiers that would hold all the work there is, each at its present credit:
-// what an autoscaler should aim at.
+// Copiers that would hold all the work there is, each at the present credit of
+// the average one: what an autoscaler should aim at.
 int64_t DesiredCopiers(const LeaseCore::Counts& counts) {
-  int64_t units = 0;
-  for (const auto& [key, n] : counts.units) units += n;
-  constexpr int64_t kUsualCredit = 16;  // Before any copier has said its own.
+  // That of crr-copier, before any has said its own.
+  constexpr int64_t kUsualCredit = 32;
   const int64_t credit =
       counts.sessions == 0
           ? kUsualCredit
           : std::max<int64_t>(1, counts.lease_credit / counts.sessions);
-  return (units + credit - 1) / credit;
+  return (counts.wanted + credit - 1) / credit;
 }
 
-void AddRpcs(const RpcStats& rpcs, Page& page) {
-  const auto counts = rpcs.counts();
-  page.Counter("crr_rpcs_total", "Calls that ended, by method and code.");
-  for (const auto& [key, count] : counts) {
-    page.Value(static_cast<double>(count.calls),
-               {{"method", key.first}, {"code", key.second}});
+void AddRpcs(const RpcStats::Counts& counts, MetricPage& page) {
+  page.BeginCounter("crr_rpcs_total", "Calls that ended, by method and code.");
+  for (const auto& [key, count] : counts.calls) {
+    page.Value(count, {{"method", key.first}, {"code", key.second}});
   }
-  page.Counter("crr_rpc_seconds_total", "Time of those calls.");
-  for (const auto& [key, count] : counts) {
-    page.Value(absl::ToDoubleSeconds(count.time),
-               {{"method", key.first}, {"code", key.second}});
+  page.BeginHistogram("crr_rpc_duration_seconds",
+                      "How long calls took, of methods without streams.");
+  for (const auto& [method, seconds] : counts.seconds) {
+    page.Value(seconds, {{"method", method}});
   }
 }
 
-void AddDatabase(const Database::Stats& stats, Page& page) {
-  page.Counter("crr_commits_total", "Commits of the database.");
-  page.Value(static_cast<double>(stats.commits));
-  page.Counter("crr_commit_bodies_total",
-               "Bodies in them; divided by the commits, the group size.");
-  page.Value(static_cast<double>(stats.bodies));
-  page.Gauge("crr_writer_queue", "Bodies that wait for the writer.");
-  page.Value(static_cast<double>(stats.waiting));
+void AddChanges(const ChangeService::Counts& counts, MetricPage& page) {
+  page.BeginCounter("crr_published_changes_total",
+                    "Changes that publishers sent and the server "
+                    "acknowledged, by what became of them at the door.");
+  page.Value(counts.logged, {{"result", "logged"}});
+  page.Value(counts.filtered, {{"result", "filtered"}});
 }
 
-void AddLeases(const LeaseLoop::Snapshot& snapshot, Page& page) {
+void AddDatabase(const Database& database, MetricPage& page) {
+  const Database::Stats stats = database.stats();
+  page.BeginHistogram("crr_commit_group_size",
+                      "Transaction bodies in each commit of the database; its "
+                      "count is the count of commits.");
+  page.Value(stats.groups);
+  page.BeginGauge("crr_writer_queue_length",
+                  "Transaction bodies that wait for the writer.");
+  page.Value(stats.waiting);
+  page.BeginGauge("crr_writer_queue_limit",
+                  "As many may wait; beyond it calls end with UNAVAILABLE.");
+  page.Value(stats.waiting_max);
+
+  std::error_code error;
+  const auto size_of = [&](const std::string& path) {
+    const auto size = std::filesystem::file_size(path, error);
+    return error ? 0 : size;
+  };
+  page.BeginGauge("crr_database_bytes",
+                  "Size of the database file and of its write-ahead log.");
+  page.Value(size_of(database.path()), {{"file", "database"}});
+  page.Value(size_of(database.path() + "-wal"), {{"file", "wal"}});
+  const auto disk = std::filesystem::space(database.path(), error);
+  if (error) return;
+  page.BeginGauge("crr_database_disk_available_bytes",
+                  "Room on the disk of the database.");
+  page.Value(disk.available);
+  page.BeginGauge("crr_database_disk_size_bytes",
+                  "Size of the disk of the database.");
+  page.Value(disk.capacity);
+}
+
+void AddLeases(const LeaseLoop::Snapshot& snapshot, MetricPage& page) {
   const LeaseCore::Counts& counts = snapshot.counts;
-  page.Gauge("crr_work_units", "Units of work by kind and state.");
-  for (const UnitKind kind : kKinds) {
-    for (const Phase phase : kPhases) {
-      const auto found = counts.units.find({kind, phase});
-      page.Value(found == counts.units.end()
-                     ? 0.0
-                     : static_cast<double>(found->second),
-                 {{"kind", NameOf(kind)}, {"state", NameOf(phase)}});
+  page.BeginGauge("crr_waiting_units",
+                  "Units of work that wait for a lease, by kind.");
+  for (const auto& [kind, name] : Kinds()) {
+    page.Value(At(counts.waiting, kind), {{"kind", name}});
+  }
+  page.BeginGauge("crr_leases",
+                  "Leases by kind of work and state: the grant is being "
+                  "stored, held, or the end is being stored.");
+  for (const auto& [kind, kind_name] : Kinds()) {
+    for (const auto& [phase, name] : LeaseStates()) {
+      page.Value(At(counts.held, {kind, phase}),
+                 {{"kind", kind_name}, {"state", name}});
     }
   }
-  page.Gauge("crr_leases", "Leases that live.");
-  page.Value(static_cast<double>(counts.leases));
-  page.Counter("crr_grants_total", "Leases granted.");
-  page.Value(static_cast<double>(counts.grants));
-  page.Counter("crr_lease_expiries_total", "Leases that ran out.");
-  page.Value(static_cast<double>(counts.expiries));
-  page.Counter("crr_fenced_checkpoints_total",
-               "Checkpoints refused for an old token.");
-  page.Value(static_cast<double>(counts.fenced));
-  page.Gauge("crr_copiers", "Copiers with an open session.");
-  page.Value(static_cast<double>(counts.sessions));
-  page.Gauge("crr_desired_copiers", "Copiers that all the work would fill.");
-  page.Value(static_cast<double>(DesiredCopiers(counts)));
-  page.Gauge("crr_loop_lag_seconds",
-             "Longest delay of the lease loop in the last minute or two.");
+  page.BeginCounter("crr_lease_grants_total", "Leases granted.");
+  page.Value(counts.grants);
+  page.BeginCounter("crr_lease_expiries_total",
+                    "Leases that ran out: their copier was silent, or did not "
+                    "give them back when asked.");
+  page.Value(counts.expiries);
+  page.BeginCounter("crr_fenced_checkpoints_total",
+                    "Checkpoints refused because their lease was over.");
+  page.Value(counts.fenced);
+  page.BeginCounter("crr_settled_total",
+                    "Objects (BACKFILL) and changes (CHANGES) that copiers "
+                    "have settled.");
+  for (const UnitKind kind : {UnitKind::kBackfill, UnitKind::kChanges}) {
+    page.Value(At(counts.settled, kind), {{"kind", Kinds().at(kind)}});
+  }
+  page.BeginCounter("crr_copied_bytes_total",
+                    "Bytes that copiers wrote to destinations for these.");
+  for (const UnitKind kind : {UnitKind::kBackfill, UnitKind::kChanges}) {
+    page.Value(At(counts.bytes, kind), {{"kind", Kinds().at(kind)}});
+  }
+  page.BeginGauge("crr_copiers", "Copiers with an open session.");
+  page.Value(counts.sessions);
+  page.BeginGauge("crr_desired_copiers",
+                  "Copiers that would hold all the work there is: the signal "
+                  "to scale them by.");
+  page.Value(DesiredCopiers(counts));
+  page.BeginGauge("crr_loop_lag_seconds",
+                  "Longest delay of the lease loop in the last minute or two.");
   page.Value(absl::ToDoubleSeconds(snapshot.lag));
 }
 
-void AddLogs(const LogStatus& status, absl::Time now, Page& page) {
-  const auto each_state = [&](auto value) {
-    for (const RuleState state : kStates) {
+void AddLogs(const LogStatus& status, absl::Time now, MetricPage& page) {
+  const auto each_state = [&](int64_t LogStatus::Total::*value) {
+    for (const auto& [state, name] : RuleStates()) {
       const auto found = status.by_state.find(state);
-      page.Value(found == status.by_state.end()
-                     ? 0.0
-                     : static_cast<double>(value(found->second)),
-                 {{"rule_state", NameOf(state)}});
+      page.Value(found == status.by_state.end() ? 0 : found->second.*value,
+                 {{"rule_state", name}});
     }
   };
-  page.Gauge("crr_log_rules", "Rules with something in their log, by state.");
-  each_state([](const LogStatus::Total& total) { return total.rules; });
-  page.Gauge("crr_log_changes", "Changes logged and not yet settled.");
-  each_state([](const LogStatus::Total& total) { return total.changes; });
-  page.Gauge("crr_log_bytes", "Bytes of the logs.");
-  each_state([](const LogStatus::Total& total) { return total.bytes; });
+  page.BeginGauge("crr_log_rules",
+                  "Rules with something in their log, by state.");
+  each_state(&LogStatus::Total::rules);
+  page.BeginGauge("crr_log_changes",
+                  "Changes logged and not yet settled, by state of the rule.");
+  each_state(&LogStatus::Total::changes);
+  page.BeginGauge("crr_log_bytes", "Bytes of the logs, by state of the rule.");
+  each_state(&LogStatus::Total::bytes);
 
-  const auto age = [&](absl::Time time) {
+  const auto age = [now](absl::Time time) {
     return std::max(0.0, absl::ToDoubleSeconds(now - time));
   };
-  page.Gauge("crr_rule_oldest_unfinished_seconds",
-             "Age of the oldest unfinished change, for the rules that are "
-             "furthest behind.");
-  for (const LogStatus::RuleLog& log : status.oldest) {
-    page.Value(age(log.oldest_event), {{"rule", log.name}});
+  page.BeginGauge("crr_rule_oldest_unfinished_seconds",
+                  "Age of the oldest unfinished change, for the rules that are "
+                  "furthest behind; PAUSED and CLOSING ones are left out.");
+  for (const LogStatus::OldLog& log : status.oldest) {
+    page.Value(age(log.oldest_event), {{"rule", log.rule}});
   }
-  page.Gauge("crr_rule_lag_seconds",
-             "Now minus last_sync_time, for the same rules, where it is known.");
-  for (const LogStatus::RuleLog& log : status.oldest) {
+  page.BeginGauge("crr_rule_lag_seconds",
+                  "Now minus last_sync_time, for the same rules, where it is "
+                  "known.");
+  for (const LogStatus::OldLog& log : status.oldest) {
     if (log.last_sync_time) {
-      page.Value(age(*log.last_sync_time), {{"rule", log.name}});
+      page.Value(age(*log.last_sync_time), {{"rule", log.rule}});
     }
   }
-  page.Gauge("crr_small_object_oldest_seconds",
-             "Age of the oldest unfinished change of an object of at most "
-             "2 MiB; 0 when there is none.");
+  page.BeginGauge("crr_small_object_oldest_seconds",
+                  "Age of the oldest unfinished change of an object of at most "
+                  "2 MiB; 0 when there is none. PAUSED and CLOSING rules are "
+                  "left out.");
   page.Value(status.oldest_small_event ? age(*status.oldest_small_event) : 0);
+  page.BeginGauge("crr_rule_log_bytes",
+                  "Bytes of a rule's log, for the rules with the longest.");
+  for (const LogStatus::FullLog& log : status.fullest) {
+    page.Value(log.bytes, {{"rule", log.rule}});
+  }
+}
+
+void AddPublishers(int64_t registered, int64_t attached,
+                   const Watermarks& watermarks, absl::Time now,
+                   MetricPage& page) {
+  page.BeginGauge("crr_publishers",
+                  "Registered publishers with and without an open stream.");
+  page.Value(attached, {{"state", "attached"}});
+  page.Value(std::max<int64_t>(0, registered - attached),
+             {{"state", "detached"}});
+  absl::Time oldest = now;
+  for (const auto& [publisher, complete_through] : watermarks) {
+    if (complete_through != absl::InfinitePast()) {
+      oldest = std::min(oldest, complete_through);
+    }
+  }
+  page.BeginGauge("crr_complete_through_lag_seconds",
+                  "Now minus the oldest complete_through that a publisher gave "
+                  "last: no rule of its scope is in sync beyond it.");
+  page.Value(absl::ToDoubleSeconds(now - oldest));
 }
 
 }  // namespace
 
-std::vector<MetricFamily> Metrics::Collect() const {
-  Page page;
-  AddRpcs(rpcs_, page);
-  AddDatabase(env_.database.stats(), page);
+std::vector<prometheus::MetricFamily> Metrics::Collect() const {
+  MetricPage page;
+  page.BeginGauge("crr_build_info", "1, with the version of this build.");
+  page.Value(1, {{"version", std::string(Version())}});
+  AddProcess(start_, page);
+  AddRpcs(rpcs_.counts(), page);
+  AddChanges(changes_.counts(), page);
+  AddDatabase(env_.database, page);
   AddLeases(env_.loop.TakeSnapshot(), page);
-  const absl::Time now = env_.clock.WallNow();
+  page.BeginGauge("crr_rule_log_limit_bytes",
+                  "Bytes that a rule's log may have; beyond it publishers are "
+                  "refused with LOG_FULL.");
+  page.Value(rule_log_bytes_max_);
+
+  // Before the transaction: see ProgressOf.
+  const Watermarks watermarks = env_.publishers.watermarks();
+  const auto attached = static_cast<int64_t>(env_.publishers.attached().size());
   const auto status = env_.database.ReadAndWait<LogStatus>(
-      [watermarks = env_.publishers.watermarks(),
-       now](ReadTransaction& txn) -> absl::StatusOr<LogStatus> {
-        return LogStatusOf(txn, watermarks, limits::kRuleSeriesMax, now);
+      [watermarks](ReadTransaction& txn) -> absl::StatusOr<LogStatus> {
+        return LogStatusOf(txn, watermarks, limits::kRuleSeriesMax);
       });
-  if (status.ok()) {
-    AddLogs(*status, now, page);
-  } else {
+  if (!status.ok()) {
     LogError("metrics_failed", {{"error", status.status().ToString()}});
+    return page.Take();
   }
+  const absl::Time now = env_.clock.WallNow();
+  AddLogs(*status, now, page);
+  AddPublishers(status->publishers, attached, watermarks, now, page);
   return page.Take();
 }
 

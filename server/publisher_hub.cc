@@ -63,12 +63,15 @@ void PublisherHub::ForgetAll() {
 }
 
 void PublisherHub::Forget(const std::string& publisher) {
-  MutexLock lock(mu_);
-  const auto found = entries_.find(publisher);
-  // One that attached meanwhile has registered anew.
-  if (found != entries_.end() && found->second.attachment == 0) {
+  std::function<void(End)> end;
+  {
+    MutexLock lock(mu_);
+    const auto found = entries_.find(publisher);
+    if (found == entries_.end()) return;
+    end = std::move(found->second.end);
     entries_.erase(found);
   }
+  if (end) end(End::kForgotten);
 }
 
 Watermarks PublisherHub::watermarks() const {

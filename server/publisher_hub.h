@@ -21,10 +21,10 @@ namespace crr {
 class PublisherHub {
  public:
   // Why a stream must end.
-  enum class End { kTakenOver, kStoreChanged };
+  enum class End { kTakenOver, kStoreChanged, kForgotten };
 
   // A stream of `publisher` is open; `end` is called, outside of any lock, when
-  // another one replaces it, or when it must look at its region again. Returns
+  // another one replaces it, or when it must come again and look anew. Returns
   // the number to detach with. What it said before counts on only if it speaks
   // for the same scope in the same epoch.
   int64_t Attach(const Publisher& publisher, std::function<void(End)> end);
@@ -43,7 +43,8 @@ class PublisherHub {
   // may have been said of the old one. Everybody starts anew.
   void ForgetAll();
 
-  // The publisher is deleted: what it said counts no more.
+  // The publisher is deleted: what it said counts no more, and a stream that
+  // it opened meanwhile must come again, to be registered anew.
   void Forget(const std::string& publisher);
 
   // InfinitePast for a publisher that has said nothing. One that detached

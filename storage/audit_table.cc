@@ -8,13 +8,22 @@ using sqlite::Int;
 using sqlite::Row;
 using sqlite::Text;
 
-void Insert(Transaction& txn, const AuditEvent& event) {
+void Insert(Transaction& txn, const AuditEvent& event, const Bounds& bounds) {
   txn.Execute(
       "INSERT INTO audit_events (time_us, caller, method, subject, before, "
       "after, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
       {Int(absl::ToUnixMicros(event.time)), Text(event.caller),
        Text(event.method), Text(event.subject), Text(event.before),
        Text(event.after), Text(event.request_id)});
+  // Two go for each that comes, so the table shrinks back by itself, at a cost
+  // that does not depend on its size. The newest always stays: its number is
+  // what the next one is counted from.
+  txn.Execute(
+      "DELETE FROM audit_events WHERE number IN (SELECT number FROM ("
+      "SELECT number, time_us FROM audit_events ORDER BY number LIMIT 2"
+      ") AS oldest WHERE time_us < $1 "
+      "OR number <= (SELECT max(number) FROM audit_events) - $2)",
+      {Int(absl::ToUnixMicros(event.time - bounds.age)), Int(bounds.events)});
 }
 
 std::vector<AuditEvent> List(ReadTransaction& txn, absl::string_view subject,

@@ -26,8 +26,15 @@ struct AuditEvent {
 
 namespace audit_table {
 
-// `number` is given here.
-void Insert(Transaction& txn, const AuditEvent& event);
+// How much is kept.
+struct Bounds {
+  absl::Duration age;
+  int64_t events = 0;
+};
+
+// `number` is given here; numbers only rise. Also drops a few of the oldest
+// events that are beyond either bound.
+void Insert(Transaction& txn, const AuditEvent& event, const Bounds& bounds);
 // Events below `before_number` (0 for no bound), newest first, of one subject
 // unless that is empty.
 std::vector<AuditEvent> List(ReadTransaction& txn, absl::string_view subject,

@@ -98,7 +98,8 @@ Database::~Database() {
 Database::Stats Database::stats() const {
   MutexLock lock(mu_);
   Stats stats = stats_;
-  stats.waiting = static_cast<int64_t>(jobs_.size());
+  stats.waiting = jobs_.size();
+  stats.waiting_max = options_.queue_max;
   return stats;
 }
 
@@ -136,13 +137,10 @@ void Database::WriterLoop() {
                    std::make_move_iterator(jobs_.begin() +
                                            static_cast<ptrdiff_t>(count)));
       jobs_.erase(jobs_.begin(), jobs_.begin() + static_cast<ptrdiff_t>(count));
+      // Before anybody is answered: whoever is sees itself counted.
+      stats_.groups.Add(static_cast<double>(count));
     }
     RunGroup(group);
-    {
-      MutexLock lock(mu_);
-      ++stats_.commits;
-      stats_.bodies += static_cast<int64_t>(group.size());
-    }
     MaybeCheckpoint();
   }
 }
@@ -212,7 +210,9 @@ bool Database::TryGroup(std::vector<Job>& jobs,
     status = writer_->ExecuteScript("RELEASE body");
     if (!status.ok()) Stop("release", status);
   }
+  if (options_.at_commit) options_.at_commit();
   status = writer_->ExecuteScript("COMMIT");
+  if (options_.at_commit) options_.at_commit();
   if (status.ok()) return true;
   // A full disk leaves the transaction open or rolled back, never committed.
   // Whatever else went wrong, the outcome is unknown.

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/check.h"
+#include "base/histogram.h"
 #include "base/mutex.h"
 #include "storage/transaction.h"
 
@@ -47,6 +48,9 @@ class Database {
     // Bodies that may wait to write, and as many to read, over all callers: a second of work at the pace
     // measured for single commits; beyond it callers do better to come back.
     size_t queue_max = 8192;
+    // For tests that kill the process: called on the writer's thread just
+    // before each COMMIT, and just after it, before anything is answered.
+    std::function<void()> at_commit;
   };
 
   struct WriteOptions {
@@ -55,11 +59,15 @@ class Database {
   };
 
   struct Stats {
-    int64_t commits = 0;
-    int64_t bodies = 0;   // Over all commits.
-    int64_t waiting = 0;  // Bodies in the writer's queue now.
+    // Bodies in each commit; the last bound is the most that there can be.
+    Histogram groups{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}};
+    size_t waiting = 0;      // Bodies in the writer's queue now.
+    size_t waiting_max = 0;  // As many may be.
   };
   Stats stats() const;
+
+  // Of the file, links resolved.
+  const std::string& path() const { return options_.path; }
 
   template <typename T>
   using WriteBody = std::function<absl::StatusOr<T>(Transaction&)>;

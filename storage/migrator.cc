@@ -38,10 +38,15 @@ absl::Status Migrate(sqlite::Connection& connection) {
   CRR_ASSIGN_OR_RETURN(const sqlite::Rows version_row,
                        connection.Query("PRAGMA user_version"));
   for (int64_t next = version_row.at(0).Int(0); next < SchemaVersion(); ++next) {
-    CRR_RETURN_IF_ERROR(connection.ExecuteScript(absl::StrCat(
+    const absl::Status done = connection.ExecuteScript(absl::StrCat(
         "BEGIN IMMEDIATE;", kMigrations[static_cast<size_t>(next)],
         "PRAGMA application_id = ", kApplicationId,
-        "; PRAGMA user_version = ", next + 1, "; COMMIT;")));
+        "; PRAGMA user_version = ", next + 1, "; COMMIT;"));
+    if (!done.ok()) {
+      return absl::Status(
+          done.code(), absl::StrCat("to schema version ", next + 1, ": ",
+                                    done.message()));
+    }
   }
   return absl::OkStatus();
 }

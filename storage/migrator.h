@@ -10,8 +10,8 @@ namespace crr {
 // Changes nothing: to be asked before anything that does.
 absl::Status CheckOurs(sqlite::Connection& connection);
 
-// Brings the schema to the newest version, one transaction a step. Requires:
-// CheckOurs said OK.
+// Brings the schema to the newest version, one transaction a step: one that
+// fails is gone once the connection is closed. Requires: CheckOurs said OK.
 absl::Status Migrate(sqlite::Connection& connection);
 
 // The version that Migrate arrives at.

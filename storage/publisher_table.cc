@@ -45,6 +45,23 @@ void Delete(Transaction& txn, absl::string_view id) {
   txn.Execute("DELETE FROM publishers WHERE publisher = $1", {Text(id)});
 }
 
+int64_t Count(ReadTransaction& txn) {
+  const auto row = txn.QueryOne("SELECT count(*) FROM publishers");
+  return row ? row->Int(0) : 0;
+}
+
+std::vector<std::string> DeleteOf(Transaction& txn,
+                                  const PublisherScope& scope) {
+  std::vector<std::string> ids;
+  for (const Row& row : txn.Query(
+           "DELETE FROM publishers WHERE scope_kind = $1 AND scope = $2 "
+           "RETURNING publisher",
+           {Int(static_cast<int64_t>(scope.kind)), Text(scope.id)})) {
+    ids.push_back(row.Text(0));
+  }
+  return ids;
+}
+
 std::optional<std::string> AnyOf(ReadTransaction& txn,
                                  const PublisherScope& scope) {
   const auto row = txn.QueryOne(

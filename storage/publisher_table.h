@@ -37,6 +37,10 @@ void Put(Transaction& txn, const Publisher& publisher, absl::Time now);
 std::vector<Publisher> List(ReadTransaction& txn, absl::string_view after,
                             int limit);
 void Delete(Transaction& txn, absl::string_view id);
+// Those that speak for the scope itself; returns them.
+std::vector<std::string> DeleteOf(Transaction& txn,
+                                  const PublisherScope& scope);
+int64_t Count(ReadTransaction& txn);
 // A publisher that speaks for the scope itself, if any.
 std::optional<std::string> AnyOf(ReadTransaction& txn,
                                  const PublisherScope& scope);

@@ -62,8 +62,8 @@ std::vector<Region> List(ReadTransaction& txn, absl::string_view after,
   return FromRows(txn.Query(sql, {Text(after), Int(limit)}));
 }
 
-bool IsEmpty(ReadTransaction& txn) {
-  return !txn.QueryOne("SELECT 1 FROM regions LIMIT 1").has_value();
+bool HasPolicy(ReadTransaction& txn) {
+  return txn.QueryOne("SELECT 1 FROM region_pair_policy").has_value();
 }
 
 void Update(Transaction& txn, const Region& region) {

@@ -52,7 +52,6 @@ std::optional<Region> Get(ReadTransaction& txn, absl::string_view id);
 // Regions after `after`, ordered by id.
 std::vector<Region> List(ReadTransaction& txn, absl::string_view after,
                          int limit);
-bool IsEmpty(ReadTransaction& txn);
 // Sets what users can change of a region, and its update time.
 void Update(Transaction& txn, const Region& region);
 void Delete(Transaction& txn, absl::string_view id);
@@ -62,6 +61,8 @@ std::optional<std::string> AnyBucketOf(ReadTransaction& txn,
 
 void SetPolicy(Transaction& txn, const RegionPairPolicy& policy);
 RegionPairPolicy GetPolicy(ReadTransaction& txn);
+// False in a new database only.
+bool HasPolicy(ReadTransaction& txn);
 
 }  // namespace region_table
 }  // namespace crr

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 
 namespace crr::rule_table {
 
@@ -140,17 +141,20 @@ std::vector<Rule> List(ReadTransaction& txn, const RuleFilter& filter,
 std::vector<int64_t> UidsInState(ReadTransaction& txn, RuleState state,
                                  const std::optional<std::string>& region) {
   std::vector<int64_t> uids;
+  CRR_CHECK(state != RuleState::kActive);
+  // `state <> 2`: what the index says of itself.
   const sqlite::Rows rows =
       region ? txn.Query(
                    "SELECT r.rule_uid FROM rules r "
                    "JOIN buckets s ON s.bucket = r.source "
                    "JOIN buckets d ON d.bucket = r.destination "
-                   "WHERE r.state = $1 AND $2 IN (s.region, d.region) "
+                   "WHERE r.state <> 2 AND r.state = $1 "
+                   "AND $2 IN (s.region, d.region) "
                    "ORDER BY r.rule_uid",
                    {Int(static_cast<int64_t>(state)), Text(*region)})
              : txn.Query(
-                   "SELECT rule_uid FROM rules WHERE state = $1 "
-                   "ORDER BY rule_uid",
+                   "SELECT rule_uid FROM rules WHERE state <> 2 "
+                   "AND state = $1 ORDER BY rule_uid",
                    {Int(static_cast<int64_t>(state))});
   for (const Row& row : rows) uids.push_back(row.Int(0));
   return uids;

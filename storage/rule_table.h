@@ -80,7 +80,8 @@ std::optional<Rule> GetBySource(ReadTransaction& txn, absl::string_view source);
 // Rules whose `{source}/` is above `after`, in that order.
 std::vector<Rule> List(ReadTransaction& txn, const RuleFilter& filter,
                        absl::string_view after, int limit);
-// Rules in a state, with their source or destination in `region` when given.
+// Rules in a state other than ACTIVE, which most are in, with their source or
+// destination in `region` when given.
 std::vector<int64_t> UidsInState(ReadTransaction& txn, RuleState state,
                                  const std::optional<std::string>& region);
 void SetState(Transaction& txn, int64_t uid, RuleState state, absl::Time now);

@@ -110,16 +110,24 @@ std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
   return row->Int(0);
 }
 
+std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid) {
+  const auto row = txn.QueryOne(
+      "SELECT oldest_event_us FROM change_segments WHERE rule_uid = $1 "
+      "ORDER BY oldest_event_us LIMIT 1",
+      {Int(rule_uid)});
+  if (!row) return std::nullopt;
+  return absl::FromUnixMicros(row->Int(0));
+}
+
 std::vector<StateTotal> Totals(ReadTransaction& txn) {
   std::vector<StateTotal> totals;
   for (const Row& row : txn.Query(
-           "SELECT r.state, count(DISTINCT s.rule_uid), "
-           "sum(s.last_sequence - max(s.first_sequence - 1, "
-           "coalesce(u.cursor_sequence, 0))), sum(s.bytes) "
-           "FROM change_segments s JOIN rules r ON r.rule_uid = s.rule_uid "
-           "LEFT JOIN work_units u ON u.rule_uid = s.rule_uid "
-           "AND u.kind = 4 AND u.partition = s.partition "
-           "GROUP BY r.state ORDER BY r.state")) {
+           "SELECT r.state, count(*), "
+           "sum(c.published - c.applied - c.collapsed - c.resync - c.failed - "
+           "coalesce((SELECT sum(f.changes) FROM rule_filtered f "
+           "WHERE f.rule_uid = c.rule_uid), 0)), sum(c.log_bytes) "
+           "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
+           "WHERE c.log_bytes > 0 GROUP BY r.state ORDER BY r.state")) {
     totals.push_back({.rule_state = row.Int(0),
                       .rules = row.Int(1),
                       .changes = row.Int(2),
@@ -128,25 +136,48 @@ std::vector<StateTotal> Totals(ReadTransaction& txn) {
   return totals;
 }
 
-std::vector<OldestLog> OldestLogs(ReadTransaction& txn, int limit) {
+std::vector<OldestLog> OldestLogs(ReadTransaction& txn, absl::Time after,
+                                  int limit) {
   std::vector<OldestLog> logs;
   for (const Row& row : txn.Query(
-           "SELECT rule_uid, min(oldest_event_us) FROM change_segments "
-           "GROUP BY rule_uid ORDER BY 2, 1 LIMIT $1",
-           {Int(limit)})) {
+           "SELECT rule_uid, oldest FROM (SELECT c.rule_uid AS rule_uid, "
+           "(SELECT min(s.oldest_event_us) FROM change_segments s "
+           "WHERE s.rule_uid = c.rule_uid AND s.oldest_event_us > $1) "
+           "AS oldest "
+           "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
+           "WHERE c.log_bytes > 0 AND r.state IN (1, 2)) AS logs "
+           "WHERE oldest IS NOT NULL ORDER BY oldest, rule_uid LIMIT $2",
+           {Int(absl::ToUnixMicros(after)), Int(limit)})) {
     logs.push_back({.rule_uid = row.Int(0),
                     .oldest_event = absl::FromUnixMicros(row.Int(1))});
   }
   return logs;
 }
 
-std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn) {
+std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn,
+                                           absl::Time after) {
   const auto row = txn.QueryOne(
-      "SELECT oldest_small_event_us FROM change_segments "
-      "WHERE oldest_small_event_us IS NOT NULL "
-      "ORDER BY oldest_small_event_us LIMIT 1");
+      "SELECT oldest FROM (SELECT "
+      "(SELECT min(s.oldest_small_event_us) FROM change_segments s "
+      "WHERE s.rule_uid = c.rule_uid AND s.oldest_small_event_us > $1) "
+      "AS oldest "
+      "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
+      "WHERE c.log_bytes > 0 AND r.state IN (1, 2)) AS logs "
+      "WHERE oldest IS NOT NULL ORDER BY oldest LIMIT 1",
+      {Int(absl::ToUnixMicros(after))});
   if (!row) return std::nullopt;
   return absl::FromUnixMicros(row->Int(0));
+}
+
+std::vector<FullLog> FullestLogs(ReadTransaction& txn, int limit) {
+  std::vector<FullLog> logs;
+  for (const Row& row : txn.Query(
+           "SELECT rule_uid, log_bytes FROM rule_counters WHERE log_bytes > 0 "
+           "ORDER BY log_bytes DESC, rule_uid LIMIT $1",
+           {Int(limit)})) {
+    logs.push_back({.rule_uid = row.Int(0), .bytes = row.Int(1)});
+  }
+  return logs;
 }
 
 LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor) {

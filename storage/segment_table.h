@@ -56,6 +56,12 @@ std::optional<int64_t> LastSequence(ReadTransaction& txn, int64_t rule_uid,
                                     int64_t partition);
 std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
                                      int64_t partition);
+// The oldest event in the rule's log.
+std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid);
+
+// The following look at the rules that have a log, and at a row or two of each:
+// what they cost does not grow with the length of the logs.
+
 // What is logged for rules of one state.
 struct StateTotal {
   int64_t rule_state = 0;
@@ -68,9 +74,19 @@ struct OldestLog {
   int64_t rule_uid = 0;
   absl::Time oldest_event;
 };
-// The rules with the oldest events in their log, oldest first.
-std::vector<OldestLog> OldestLogs(ReadTransaction& txn, int limit);
-std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn);
+// Of rules that nobody has stopped (STARTING and ACTIVE), those with the oldest
+// events after `after` in their log, oldest first.
+std::vector<OldestLog> OldestLogs(ReadTransaction& txn, absl::Time after,
+                                  int limit);
+// Of the same rules, the oldest event after `after` of a small object.
+std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn,
+                                           absl::Time after);
+struct FullLog {
+  int64_t rule_uid = 0;
+  int64_t bytes = 0;
+};
+// The rules with the most bytes in their log, most first.
+std::vector<FullLog> FullestLogs(ReadTransaction& txn, int limit);
 
 // Of the whole rule. `cursor`: what is settled already, within the first
 // segment at most.

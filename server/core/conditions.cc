@@ -100,7 +100,7 @@ std::vector<ShownCondition> ConditionsOf(ReadTransaction& txn,
            .message = absl::StrCat("today's region-pair policy (",
                                    policy.profile, ") would refuse this rule"),
            .remedy = "none is needed: the rule goes on",
-           .since = rule.update_time});
+           .since = policy.update_time});
     }
   }
   return conditions;

@@ -158,6 +158,8 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
       ++counts_.fenced;
       break;
   }
+  counts_.settled[outcome->kind] += outcome->settled;
+  counts_.bytes[outcome->kind] += outcome->bytes;
   output_.Send(stream, ack);
   OnWork(outcome->events);
   const auto found = units_.find(lease.unit_id);
@@ -369,8 +371,11 @@ void LeaseCore::OnWork(const WorkEvents& events) {
   }
   for (const WorkEvents::Bound& bound : events.bounds) {
     for (auto& [unit_id, unit] : units_) {
-      if (unit.info.rule_uid == bound.rule_uid) {
-        unit.info.max_leases = bound.max_leases;
+      if (unit.info.rule_uid != bound.rule_uid) continue;
+      unit.info.max_leases = bound.max_leases;
+      // A rate travels with the lease: its holder comes back for the new one.
+      if (bound.rate_changed && unit.phase == Phase::kLeased) {
+        Revoke(unit, "LIMITS_CHANGED");
       }
     }
     queue_.SetMaxLeases(bound.rule_uid, bound.max_leases);
@@ -625,8 +630,13 @@ LeaseCore::Counts LeaseCore::counts() const {
   for (const auto& [stream, number] : by_stream_) {
     counts.lease_credit += sessions_.at(number).lease_credit;
   }
-  for (const auto& [unit_id, unit] : units_) {
-    ++counts.units[{unit.info.kind, unit.phase}];
+  counts.waiting = queue_.waiting();
+  counts.wanted = queue_.wanted();
+  for (const auto& [number, session] : sessions_) {
+    for (const int64_t unit_id : session.units) {
+      const UnitState& unit = units_.at(unit_id);
+      ++counts.held[{unit.info.kind, unit.phase}];
+    }
   }
   return counts;
 }

@@ -112,7 +112,7 @@ class LeaseCore {
   // No new grants and no new sessions; open streams are told to move.
   void Drain();
 
-  // Where a unit stands: it waits for a lease, its grant is being stored, it is
+  // Where a unit stands: it has no lease, its grant is being stored, it is
   // leased, or the end of its lease is being stored.
   enum class Phase { kOffered, kGranting, kLeased, kEnding };
 
@@ -120,11 +120,16 @@ class LeaseCore {
     int64_t sessions = 0;      // With an open stream.
     int64_t lease_credit = 0;  // Of those.
     int64_t leases = 0;
-    std::map<std::pair<UnitKind, Phase>, int64_t> units;
+    std::map<UnitKind, int64_t> waiting;  // Units that may be leased.
+    std::map<std::pair<UnitKind, Phase>, int64_t> held;  // Not kOffered.
+    int64_t wanted = 0;  // Leases that copiers without number would hold.
     int64_t grants = 0;
     int64_t expiries = 0;
     int64_t fenced = 0;
+    std::map<UnitKind, int64_t> settled;  // Objects or changes.
+    std::map<UnitKind, int64_t> bytes;    // That copiers wrote for them.
   };
+  // What it costs grows with the leases that live, not with the units.
   Counts counts() const;
 
  private:

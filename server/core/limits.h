@@ -49,6 +49,12 @@ inline constexpr int kRuleSeriesMax = 100;
 // How long a repeat of a request gets the first answer.
 inline constexpr absl::Duration kRequestMemory = absl::Hours(24);
 
+// The audit log: a year and a month to look back, and a bound for who is never
+// done changing things: some 2 GB, at the 2 KB that a rule takes before and
+// after. What is beyond either goes.
+inline constexpr absl::Duration kAuditAge = absl::Hours(400 * 24);
+inline constexpr int64_t kAuditEventsMax = 1'000'000;
+
 // Violations in one refusal: what a person reads at once, and what fits into
 // the 8 KiB of metadata that gRPC allows.
 inline constexpr size_t kViolationsMax = 20;

@@ -44,7 +44,8 @@ HistoricalProgress HistoricalOf(ReadTransaction& txn, const Rule& rule,
 // T of design §4; the reason when it cannot be known.
 std::pair<std::optional<absl::Time>, std::string> LastSyncTime(
     ReadTransaction& txn, const Rule& rule, bool historical_open,
-    const LogSummary& log, const Watermarks& watermarks) {
+    const std::optional<absl::Time>& oldest_event,
+    const Watermarks& watermarks) {
   if (rule.state != RuleState::kActive) return {std::nullopt, "NOT_ACTIVE"};
   if (historical_open) return {std::nullopt, "HISTORICAL_OPEN"};
   const auto source = bucket_table::Get(txn, rule.source);
@@ -61,22 +62,36 @@ std::pair<std::optional<absl::Time>, std::string> LastSyncTime(
     }
     t = std::min(t, said->second);
   }
-  if (log.oldest_event && *log.oldest_event <= UnknownEventTime()) {
+  if (oldest_event && *oldest_event <= UnknownEventTime()) {
     return {std::nullopt, "EVENT_TIME_UNKNOWN"};
   }
-  if (log.oldest_event) t = std::min(t, *log.oldest_event);
+  if (oldest_event) t = std::min(t, *oldest_event);
   return {t, ""};
 }
 
+bool HistoricalOpen(ReadTransaction& txn, const Rule& rule,
+                    const RuleCounters& counters) {
+  return rule.historical && (!counters.inventory_complete ||
+                             unit_table::HasHistoricalWork(txn, rule.uid));
+}
+
 }  // namespace
+
+std::optional<absl::Time> LastSyncTimeOf(ReadTransaction& txn,
+                                         const Rule& rule,
+                                         const Watermarks& watermarks) {
+  const bool historical_open =
+      HistoricalOpen(txn, rule, rule_table::GetCounters(txn, rule.uid));
+  return LastSyncTime(txn, rule, historical_open,
+                      segment_table::OldestEvent(txn, rule.uid), watermarks)
+      .first;
+}
 
 RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
                         const Watermarks& watermarks, absl::Time now) {
   RuleProgress progress;
   const RuleCounters counters = rule_table::GetCounters(txn, rule.uid);
-  const bool historical_open =
-      rule.historical && (!counters.inventory_complete ||
-                          unit_table::HasHistoricalWork(txn, rule.uid));
+  const bool historical_open = HistoricalOpen(txn, rule, counters);
   if (rule.historical) {
     progress.historical =
         HistoricalOf(txn, rule, counters, historical_open, now);
@@ -89,7 +104,7 @@ RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
   live.pending = log.pending;
   live.oldest_segment = segment_table::First(txn, rule.uid, 0, live.cursor);
   std::tie(live.last_sync_time, live.unknown_reason) =
-      LastSyncTime(txn, rule, historical_open, log, watermarks);
+      LastSyncTime(txn, rule, historical_open, log.oldest_event, watermarks);
   live.counters = counters;
   live.filtered = rule_table::GetFiltered(txn, rule.uid);
   progress.conditions = ConditionsOf(txn, rule);

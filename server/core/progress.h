@@ -54,6 +54,11 @@ struct RuleProgress {
 RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
                         const Watermarks& watermarks, absl::Time now);
 
+// The same T alone, at a cost that does not grow with the rule's log.
+std::optional<absl::Time> LastSyncTimeOf(ReadTransaction& txn,
+                                         const Rule& rule,
+                                         const Watermarks& watermarks);
+
 }  // namespace crr
 
 #endif  // CRR_SERVER_CORE_PROGRESS_H_

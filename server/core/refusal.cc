@@ -223,4 +223,12 @@ std::vector<Violation> ViolationsOf(const absl::Status& status) {
   return violations;
 }
 
+absl::Status RefuseWith(std::vector<Violation> found,
+                        const absl::Status& status) {
+  std::vector<Violation> more = ViolationsOf(status);
+  if (!status.ok() && more.empty()) return status;
+  for (Violation& violation : more) found.push_back(std::move(violation));
+  return RefuseIfAny(std::move(found));
+}
+
 }  // namespace crr

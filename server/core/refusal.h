@@ -47,6 +47,11 @@ absl::Status RefuseIfAny(std::vector<Violation> violations);
 // What a refusal put into a status; empty for a status of another origin.
 std::vector<Violation> ViolationsOf(const absl::Status& status);
 
+// One status for what was found before and for what `status` says beside it. A
+// status of another origin is told alone.
+absl::Status RefuseWith(std::vector<Violation> found,
+                        const absl::Status& status);
+
 }  // namespace crr
 
 #endif  // CRR_SERVER_CORE_REFUSAL_H_

@@ -16,7 +16,7 @@
 namespace crr {
 
 void SeedRegistry(Transaction& txn, absl::Time now) {
-  if (!region_table::IsEmpty(txn)) return;
+  if (region_table::HasPolicy(txn)) return;
   for (const Region& region : OssRegions(now)) {
     region_table::Insert(txn, region);
   }
@@ -70,25 +70,27 @@ absl::StatusOr<Region> CreateRegion(Transaction& txn, const Region& region,
 }
 
 absl::StatusOr<RegionOutcome> UpdateRegion(Transaction& txn, const Region& old,
-                                           Region region, absl::Time now) {
+                                           Region region,
+                                           std::vector<Violation> found,
+                                           absl::Time now) {
   RegionOutcome outcome{.region = old, .replaced = false, .events = {}};
-  if (region.store_root == old.store_root &&
-      region.display_name == old.display_name &&
-      region.credentials == old.credentials) {
-    return outcome;
-  }
   const bool new_store = region.store_root != old.store_root;
   if (new_store && old.store_root) {
     // The first store of a region is what its rules wait for; a change of it
     // under a rule would make its revisions and identities meaningless.
     if (const auto held = bucket_table::PairedBucketOf(txn, old.id)) {
-      return Refuse({.reason = "REGION_IN_USE",
-                     .field = "region.store",
-                     .subject = NameOfRegion(old.id),
-                     .description =
-                         absl::StrCat(NameOfBucket(*held),
-                                      " of this region is held by a rule")});
+      found.push_back({.reason = "REGION_IN_USE",
+                       .field = "region.store",
+                       .subject = NameOfRegion(old.id),
+                       .description =
+                           absl::StrCat(NameOfBucket(*held),
+                                        " of this region is held by a rule")});
     }
+  }
+  CRR_RETURN_IF_ERROR(RefuseIfAny(std::move(found)));
+  if (!new_store && region.display_name == old.display_name &&
+      region.credentials == old.credentials) {
+    return outcome;
   }
   region.update_time = now;
   region_table::Update(txn, region);
@@ -122,25 +124,29 @@ absl::Status DeleteRegion(Transaction& txn, const Region& region) {
   return absl::OkStatus();
 }
 
-absl::Status ReplacePolicy(Transaction& txn, const RegionPairPolicy& policy) {
-  std::vector<Violation> found;
-  for (size_t i = 0; i < policy.entries.size(); ++i) {
-    for (const RegionPattern* pattern :
-         {&policy.entries[i].source, &policy.entries[i].destination}) {
-      if (pattern->kind != RegionPattern::Kind::kRegion) continue;
-      const auto region = FindRegion(
-          txn, pattern->value,
-          absl::StrCat("region_pair_policy.entries[", i, "]"));
-      for (Violation& violation : ViolationsOf(region.status())) {
-        found.push_back(std::move(violation));
-      }
+absl::Status ReplacePolicy(Transaction& txn, const RegionPairPolicy& policy,
+                           std::vector<Violation> found) {
+  const auto check = [&](const RegionPattern& pattern,
+                         const std::string& field) {
+    // The value is empty when the request names no region in due form.
+    if (pattern.kind != RegionPattern::Kind::kRegion || pattern.value.empty()) {
+      return;
     }
-  }
+    const auto region = FindRegion(txn, pattern.value, field);
+    for (Violation& violation : ViolationsOf(region.status())) {
+      found.push_back(std::move(violation));
+    }
+  };
   // A built-in profile may name regions that were deleted here: they match
   // nothing.
-  if (!PolicyOfProfile(policy.profile)) {
-    CRR_RETURN_IF_ERROR(RefuseIfAny(std::move(found)));
+  const bool built_in = PolicyOfProfile(policy.profile).has_value();
+  for (size_t i = 0; i < policy.entries.size() && !built_in; ++i) {
+    const std::string entry =
+        absl::StrCat("region_pair_policy.entries[", i, "]");
+    check(policy.entries[i].source, entry + ".source");
+    check(policy.entries[i].destination, entry + ".destination");
   }
+  CRR_RETURN_IF_ERROR(RefuseIfAny(std::move(found)));
   region_table::SetPolicy(txn, policy);
   return absl::OkStatus();
 }
@@ -199,51 +205,56 @@ std::optional<Rule> HoldingRule(ReadTransaction& txn, const Bucket& bucket) {
   return rule_table::GetBySource(txn, *partner);
 }
 
-absl::Status Held(const Bucket& bucket, const Rule& rule,
-                  const std::string& field, absl::string_view why) {
+Violation Held(const Bucket& bucket, const Rule& rule,
+               const std::string& field, absl::string_view why) {
   const std::string name = NameOfRule(rule);
-  return Refuse({.reason = "BUCKET_HELD_BY_RULE",
-                 .field = field,
-                 .subject = NameOfBucket(bucket.id),
-                 .description = absl::StrCat(name, " holds the bucket: ", why),
-                 .rule = name,
-                 .partner = NameOfBucket(rule.source == bucket.id
-                                             ? rule.destination
-                                             : rule.source)});
+  return {.reason = "BUCKET_HELD_BY_RULE",
+          .field = field,
+          .subject = NameOfBucket(bucket.id),
+          .description = absl::StrCat(name, " holds the bucket: ", why),
+          .rule = name,
+          .partner = NameOfBucket(rule.source == bucket.id ? rule.destination
+                                                           : rule.source)};
 }
 
 }  // namespace
 
 absl::StatusOr<Bucket> UpdateBucket(Transaction& txn, const Bucket& old,
-                                    Bucket bucket, absl::Time now) {
-  if (bucket.versioning == old.versioning &&
-      bucket.acceleration == old.acceleration) {
-    return old;
-  }
+                                    Bucket bucket,
+                                    std::vector<Violation> found,
+                                    absl::Time now) {
   const auto rule = HoldingRule(txn, old);
   if (rule && bucket.versioning != old.versioning) {
-    return Held(old, *rule, "bucket.versioning", "its versioning is frozen");
+    found.push_back(
+        Held(old, *rule, "bucket.versioning", "its versioning is frozen"));
   }
   if (!bucket.acceleration && old.acceleration) {
     const auto partner = bucket_table::Partner(txn, old.id);
     const auto incoming =
         partner ? rule_table::GetBySource(txn, *partner) : std::nullopt;
     if (incoming && incoming->transfer == Transfer::kAccelerated) {
-      return Held(old, *incoming, "bucket.transfer_acceleration",
-                  "it needs transfer acceleration");
+      found.push_back(Held(old, *incoming, "bucket.transfer_acceleration",
+                           "it needs transfer acceleration"));
     }
+  }
+  CRR_RETURN_IF_ERROR(RefuseIfAny(std::move(found)));
+  if (bucket.versioning == old.versioning &&
+      bucket.acceleration == old.acceleration) {
+    return old;
   }
   bucket.update_time = now;
   bucket_table::Update(txn, bucket);
   return bucket;
 }
 
-absl::Status DeleteBucket(Transaction& txn, const Bucket& bucket) {
+absl::StatusOr<std::vector<std::string>> DeleteBucket(Transaction& txn,
+                                                      const Bucket& bucket) {
   if (const auto rule = HoldingRule(txn, bucket)) {
-    return Held(bucket, *rule, "name", "it cannot be forgotten");
+    return Refuse(Held(bucket, *rule, "name", "it cannot be forgotten"));
   }
   bucket_table::Delete(txn, bucket.id);
-  return absl::OkStatus();
+  return publisher_table::DeleteOf(txn,
+                                   {PublisherScope::Kind::kBucket, bucket.id});
 }
 
 }  // namespace crr

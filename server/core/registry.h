@@ -40,17 +40,20 @@ absl::StatusOr<Region> CreateRegion(Transaction& txn, const Region& region,
                                     std::vector<Violation> found);
 
 // Gives `old` the values of `region`, and starts the rules that waited for its
-// store. FAILED_PRECONDITION REGION_IN_USE: a rule holds a bucket of the
-// region, and another store is set.
+// store. `found`: what is wrong already. FAILED_PRECONDITION REGION_IN_USE: a
+// rule holds a bucket of the region, and another store is set.
 absl::StatusOr<RegionOutcome> UpdateRegion(Transaction& txn, const Region& old,
-                                           Region region, absl::Time now);
+                                           Region region,
+                                           std::vector<Violation> found,
+                                           absl::Time now);
 // FAILED_PRECONDITION REGION_IN_USE: a bucket is registered in it, or a
 // publisher speaks for it.
 absl::Status DeleteRegion(Transaction& txn, const Region& region);
 
-// Puts a policy in force. NOT_FOUND REGION_NOT_FOUND: an entry names a region
-// that is not registered.
-absl::Status ReplacePolicy(Transaction& txn, const RegionPairPolicy& policy);
+// Puts a policy in force. `found`: what is wrong already. NOT_FOUND
+// REGION_NOT_FOUND: an entry names a region that is not registered.
+absl::Status ReplacePolicy(Transaction& txn, const RegionPairPolicy& policy,
+                           std::vector<Violation> found);
 
 struct DestinationRegion {
   std::string region;
@@ -67,12 +70,18 @@ std::vector<Violation> ValidateBucket(ReadTransaction& txn,
 absl::StatusOr<Bucket> CreateBucket(Transaction& txn, const Bucket& bucket,
                                     std::vector<Violation> found);
 
-// Gives `old` the values of `bucket`. FAILED_PRECONDITION BUCKET_HELD_BY_RULE:
-// a rule holds it (I3), or needs its acceleration.
+// Gives `old` the values of `bucket`. `found`: what is wrong already.
+// FAILED_PRECONDITION BUCKET_HELD_BY_RULE: a rule holds it (I3), or needs its
+// acceleration.
 absl::StatusOr<Bucket> UpdateBucket(Transaction& txn, const Bucket& old,
-                                    Bucket bucket, absl::Time now);
+                                    Bucket bucket,
+                                    std::vector<Violation> found,
+                                    absl::Time now);
+// Forgets the bucket, and the publishers that speak for it alone, which it
+// returns: what they said is not said of the next bucket of that name.
 // FAILED_PRECONDITION BUCKET_HELD_BY_RULE.
-absl::Status DeleteBucket(Transaction& txn, const Bucket& bucket);
+absl::StatusOr<std::vector<std::string>> DeleteBucket(Transaction& txn,
+                                                      const Bucket& bucket);
 
 }  // namespace crr
 

@@ -36,13 +36,14 @@ std::optional<BucketFacts> FactsOf(ReadTransaction& txn,
   return facts;
 }
 
-absl::Status WrongState(const Rule& rule, absl::string_view why) {
+Violation WrongState(const Rule& rule, const std::string& field,
+                     absl::string_view why) {
   const std::string name = NameOfRule(rule);
-  return Refuse({.reason = "RULE_STATE",
-                 .field = "name",
-                 .subject = name,
-                 .description = absl::StrCat(name, ": ", why),
-                 .rule = name});
+  return {.reason = "RULE_STATE",
+          .field = field,
+          .subject = name,
+          .description = absl::StrCat(name, ": ", why),
+          .rule = name};
 }
 
 }  // namespace
@@ -111,15 +112,23 @@ absl::StatusOr<RuleOutcome> CreateRule(Transaction& txn, const NewRule& request,
   return outcome;
 }
 
-absl::StatusOr<Rule> FindRule(ReadTransaction& txn, const std::string& source,
-                              const std::string& rule_id) {
-  auto rule = rule_table::GetBySource(txn, source);
-  if (rule && rule->id == rule_id) return *std::move(rule);
-  const std::string name = absl::StrCat(NameOfBucket(source), "/rules/", rule_id);
+absl::Status RuleNotFound(const std::string& source,
+                          const std::string& rule_id,
+                          const std::string& field) {
+  const std::string name =
+      absl::StrCat(NameOfBucket(source), "/rules/", rule_id);
   return Refuse({.reason = "RULE_NOT_FOUND",
-                 .field = "name",
+                 .field = field,
                  .subject = name,
                  .description = absl::StrCat("there is no rule ", name)});
+}
+
+absl::StatusOr<Rule> FindRule(ReadTransaction& txn, const std::string& source,
+                              const std::string& rule_id,
+                              const std::string& field) {
+  auto rule = rule_table::GetBySource(txn, source);
+  if (rule && rule->id == rule_id) return *std::move(rule);
+  return RuleNotFound(source, rule_id, field);
 }
 
 RuleView ViewOf(ReadTransaction& txn, Rule rule) {
@@ -130,12 +139,13 @@ RuleView ViewOf(ReadTransaction& txn, Rule rule) {
 }
 
 absl::StatusOr<RuleOutcome> UpdateRule(Transaction& txn, const Rule& old,
-                                       Rule changed, absl::Time now) {
-  CRR_RETURN_IF_ERROR(RefuseIfAny(CheckLimitsAndLabels(
-      changed.max_leases, changed.max_bytes_per_second, changed.labels)));
+                                       Rule changed,
+                                       std::vector<Violation> found,
+                                       absl::Time now) {
   if (old.state == RuleState::kClosing) {
-    return WrongState(old, "it is being deleted");
+    found.push_back(WrongState(old, "rule.name", "it is being deleted"));
   }
+  CRR_RETURN_IF_ERROR(RefuseIfAny(std::move(found)));
   RuleOutcome outcome;
   if (changed.max_leases == old.max_leases &&
       changed.max_bytes_per_second == old.max_bytes_per_second &&
@@ -145,7 +155,9 @@ absl::StatusOr<RuleOutcome> UpdateRule(Transaction& txn, const Rule& old,
   }
   changed.update_time = now;
   rule_table::Update(txn, changed);
-  outcome.events.bounds.push_back({changed.uid, LeaseBoundOf(changed)});
+  outcome.events.bounds.push_back(
+      {changed.uid, LeaseBoundOf(changed),
+       LeaseRateOf(changed) != LeaseRateOf(old)});
   outcome.view = ViewOf(txn, std::move(changed));
   return outcome;
 }
@@ -160,7 +172,8 @@ absl::StatusOr<RuleOutcome> PauseRule(Transaction& txn, const Rule& rule,
     paused.update_time = now;
     outcome.events.paused.push_back(rule.uid);
   } else if (rule.state != RuleState::kPaused) {
-    return WrongState(rule, "only an active rule can be paused");
+    return Refuse(
+        WrongState(rule, "name", "only an active rule can be paused"));
   }
   outcome.view = ViewOf(txn, std::move(paused));
   return outcome;
@@ -177,7 +190,8 @@ absl::StatusOr<RuleOutcome> ResumeRule(Transaction& txn, const Rule& rule,
     outcome.events = WakeLog(txn, rule.uid);
     outcome.events.resumed.push_back(rule.uid);
   } else if (rule.state != RuleState::kActive) {
-    return WrongState(rule, "only a paused rule can be resumed");
+    return Refuse(
+        WrongState(rule, "name", "only a paused rule can be resumed"));
   }
   outcome.view = ViewOf(txn, std::move(active));
   return outcome;

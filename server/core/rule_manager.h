@@ -41,16 +41,23 @@ absl::StatusOr<RuleOutcome> CreateRule(Transaction& txn, const NewRule& rule,
                                        std::vector<Violation> found,
                                        absl::Time now);
 
-// NOT_FOUND RULE_NOT_FOUND.
+// NOT_FOUND RULE_NOT_FOUND; `field` is the one that names the rule.
+absl::Status RuleNotFound(const std::string& source,
+                          const std::string& rule_id,
+                          const std::string& field = "name");
+// The rule, or RuleNotFound.
 absl::StatusOr<Rule> FindRule(ReadTransaction& txn, const std::string& source,
-                              const std::string& rule_id);
+                              const std::string& rule_id,
+                              const std::string& field = "name");
 RuleView ViewOf(ReadTransaction& txn, Rule rule);
 
-// Gives a rule other limits and labels (those of `changed`).
-// FAILED_PRECONDITION RULE_STATE: it is CLOSING. INVALID_ARGUMENT
-// INVALID_LIMITS, INVALID_LABELS.
+// Gives a rule other limits and labels (those of `changed`). `found`: what is
+// wrong already, CheckLimitsAndLabels included. FAILED_PRECONDITION RULE_STATE:
+// it is CLOSING.
 absl::StatusOr<RuleOutcome> UpdateRule(Transaction& txn, const Rule& old,
-                                       Rule changed, absl::Time now);
+                                       Rule changed,
+                                       std::vector<Violation> found,
+                                       absl::Time now);
 
 // ACTIVE to PAUSED, and PAUSED to ACTIVE; a rule that is there already stays.
 // FAILED_PRECONDITION RULE_STATE: it is STARTING or CLOSING.

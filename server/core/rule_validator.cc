@@ -91,7 +91,10 @@ void CheckRegions(const NewRule& rule, const RegionPairPolicy& policy,
                                      policy.profile, ")")});
   }
   const bool accelerated = rule.transfer == Transfer::kAccelerated;
-  if (NeedsAcceleration(source, destination) == accelerated) return;
+  if (rule.transfer_unknown ||
+      NeedsAcceleration(source, destination) == accelerated) {
+    return;
+  }
   found.push_back(
       {.reason = accelerated ? "TRANSFER_ACCELERATION_NOT_APPLICABLE"
                              : "TRANSFER_ACCELERATION_REQUIRED",
@@ -204,16 +207,22 @@ std::vector<Violation> CheckRequest(const NewRule& rule) {
                      .description = "source and destination are one bucket"});
   }
   CheckPrefixes(rule.prefixes, found);
-  if (rule.kms_replicate != !rule.kms_key.empty() ||
-      rule.kms_key.size() > limits::kKmsKeyBytesMax ||
-      !IsTextWithoutNul(rule.kms_key)) {
+  if (rule.kms_replicate == rule.kms_key.empty()) {
     found.push_back(
         {.reason = "REQUIRED_FIELD_MISSING",
          .field = rule.kms_replicate ? "rule.sse_kms.replica_kms_key"
                                      : "rule.sse_kms.replicate",
-         .description = absl::StrCat(
-             "replicate and replica_kms_key (at most ", limits::kKmsKeyBytesMax,
-             " bytes) are given together or not at all")});
+         .description = "replicate and replica_kms_key are given together or "
+                        "not at all"});
+  }
+  if (rule.kms_key.size() > limits::kKmsKeyBytesMax ||
+      !IsTextWithoutNul(rule.kms_key)) {
+    found.push_back({.reason = "INVALID_NAME",
+                     .field = "rule.sse_kms.replica_kms_key",
+                     .description =
+                         absl::StrCat("a key has at most ",
+                                      limits::kKmsKeyBytesMax,
+                                      " bytes without NUL")});
   }
   for (Violation& violation : CheckLimitsAndLabels(
            rule.max_leases, rule.max_bytes_per_second, rule.labels)) {

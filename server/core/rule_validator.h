@@ -24,6 +24,8 @@ struct NewRule {
   std::optional<Operations> operations;
   std::optional<bool> historical;
   std::optional<Transfer> transfer;
+  // The link was given and is none: whether it fits the pair is not guessed.
+  bool transfer_unknown = false;
   bool kms_replicate = false;
   std::string kms_key;
   int64_t max_leases = 0;

@@ -316,6 +316,12 @@ int64_t LeaseBoundOf(const Rule& rule) {
   return limits::kDefaultLeasesOfLimitedRule;
 }
 
+int64_t LeaseRateOf(const Rule& rule) {
+  if (rule.max_bytes_per_second == 0) return 0;
+  // An even share of the leases that may live at once is never too much.
+  return std::max<int64_t>(1, rule.max_bytes_per_second / LeaseBoundOf(rule));
+}
+
 WorkEvents WakeLog(Transaction& txn, int64_t rule_uid) {
   const auto unit = unit_table::FindSingle(txn, rule_uid, UnitKind::kChanges,
                                            kOnlyPartition);
@@ -362,11 +368,7 @@ absl::StatusOr<LeaseSpec> GrantUnit(Transaction& txn, int64_t unit_id,
       .range_start = unit->range_start,
       .range_end = unit->range_end,
       .bytes_per_second = 0};
-  if (rule->max_bytes_per_second > 0) {
-    // An even share of the leases that may live at once is never too much.
-    spec.bytes_per_second = std::max<int64_t>(
-        1, rule->max_bytes_per_second / LeaseBoundOf(*rule));
-  }
+  spec.bytes_per_second = LeaseRateOf(*rule);
   spec.rule = *std::move(rule);
   unit_table::Grant(txn,
                     {.unit_id = unit_id,
@@ -417,6 +419,9 @@ absl::StatusOr<CheckpointOutcome> ApplyCheckpoint(
     outcome.events.Add(AddRanges(txn, *unit, cp));
   } else {
     CountWork(txn, *unit, cp);
+    outcome.kind = unit->kind;
+    outcome.settled = cp.applied + cp.collapsed + Sum(cp.filtered);
+    outcome.bytes = cp.bytes;
   }
   outcome.cursor = cp.to;
   if (cp.complete) {

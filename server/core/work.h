@@ -77,6 +77,10 @@ struct CheckpointOutcome {
   Result result = Result::kFenced;
   Cursor cursor;           // As stored.
   bool lease_over = false;  // The unit is finished, or must be tried later.
+  // What it settled; nothing when it is only repeated.
+  UnitKind kind = UnitKind::kProbe;
+  int64_t settled = 0;  // Objects or changes.
+  int64_t bytes = 0;
   WorkEvents events;
 };
 
@@ -98,6 +102,8 @@ WorkEvents WakeLog(Transaction& txn, int64_t rule_uid);
 
 // Leases that a rule may hold at once; 0 for no bound.
 int64_t LeaseBoundOf(const Rule& rule);
+// Bytes per second of each of them; 0 for no bound.
+int64_t LeaseRateOf(const Rule& rule);
 
 // What the scheduler needs to know of a unit, as it stands.
 UnitInfo DescribeUnit(ReadTransaction& txn, const Unit& unit);

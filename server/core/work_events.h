@@ -40,8 +40,9 @@ struct WorkEvents {
   struct Bound {
     int64_t rule_uid = 0;
     int64_t max_leases = 0;
+    bool rate_changed = false;  // What leases were granted with is over.
   };
-  std::vector<Bound> bounds;  // Rules whose bound changed.
+  std::vector<Bound> bounds;  // Rules whose limits changed.
 
   bool empty() const {
     return added.empty() && removed.empty() && grown.empty() &&

@@ -1,5 +1,7 @@
 #include "server/core/work_queue.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace crr {
@@ -25,11 +27,13 @@ void WorkQueue::Offer(int64_t unit_id, int64_t rule_uid, UnitKind kind,
   // Whoever comes, or comes back, stands behind those that wait.
   if (is_new) rule->second.last_served = ++served_;
   ++rule->second.offers;
-  Offered offered{rule_uid, PriorityOf(kind), std::nullopt};
+  ++waiting_[kind];
+  Offered offered{rule_uid, kind, std::nullopt};
   if (not_before > now) {
     offered.not_before = not_before;
     delayed_.emplace(not_before, unit_id);
     offered_.emplace(unit_id, offered);
+    Reorder(rule_uid);
     return;
   }
   offered_.emplace(unit_id, offered);
@@ -49,10 +53,12 @@ void WorkQueue::Withdraw(int64_t unit_id) {
   const Offered offered = found->second;
   offered_.erase(found);
   --rules_.at(offered.rule_uid).offers;
+  --waiting_[offered.kind];
   if (offered.not_before) {
     delayed_.erase({*offered.not_before, unit_id});
   } else {
-    rules_[offered.rule_uid].ready.erase({offered.priority, unit_id});
+    rules_[offered.rule_uid].ready.erase(
+        {PriorityOf(offered.kind), unit_id});
   }
   Reorder(offered.rule_uid);
 }
@@ -84,7 +90,7 @@ std::optional<int64_t> WorkQueue::Next(Ticks now) {
 }
 
 void WorkQueue::Enqueue(int64_t unit_id, const Offered& offered) {
-  rules_[offered.rule_uid].ready.emplace(offered.priority, unit_id);
+  rules_[offered.rule_uid].ready.emplace(PriorityOf(offered.kind), unit_id);
   Reorder(offered.rule_uid);
 }
 
@@ -94,6 +100,12 @@ void WorkQueue::Reorder(int64_t rule_uid) {
   RuleQueue& rule = found->second;
   if (rule.key) order_.erase(*rule.key);
   rule.key.reset();
+  const int64_t units = rule.offers + rule.leases;
+  const int64_t wanted =
+      rule.max_leases == 0
+          ? units
+          : std::min(units, std::max(rule.leases, rule.max_leases));
+  wanted_ += wanted - std::exchange(rule.wanted, wanted);
   const bool has_room = rule.max_leases == 0 || rule.leases < rule.max_leases;
   if (!rule.ready.empty() && has_room) {
     rule.key = RuleKey(rule.leases > 0, rule.ready.begin()->first, rule.leases,

@@ -36,6 +36,12 @@ class WorkQueue {
   void CountLease(int64_t rule_uid, int delta);
   int64_t LeasesOf(int64_t rule_uid) const;
 
+  // Units that are offered, by kind.
+  const std::map<UnitKind, int64_t>& waiting() const { return waiting_; }
+  // Leases that copiers without number would hold: those that live and those
+  // that are waited for, each rule within its bound.
+  int64_t wanted() const { return wanted_; }
+
   // Moves what has become due, then names the unit to be leased next, which
   // stays offered until withdrawn.
   std::optional<int64_t> Next(Ticks now);
@@ -43,7 +49,7 @@ class WorkQueue {
  private:
   struct Offered {
     int64_t rule_uid;
-    int priority;
+    UnitKind kind;
     std::optional<Ticks> not_before;  // While it waits for that.
   };
   // Rules in the order in which they are served.
@@ -54,6 +60,7 @@ class WorkQueue {
     int64_t leases = 0;
     int64_t max_leases = 0;
     int64_t last_served = 0;
+    int64_t wanted = 0;           // Its part of wanted_.
     std::optional<RuleKey> key;  // Where it stands in order_.
   };
 
@@ -64,6 +71,8 @@ class WorkQueue {
   std::unordered_map<int64_t, RuleQueue> rules_;
   std::set<RuleKey> order_;
   std::set<std::pair<Ticks, int64_t>> delayed_;
+  std::map<UnitKind, int64_t> waiting_;
+  int64_t wanted_ = 0;
   int64_t served_ = 0;
 };
 

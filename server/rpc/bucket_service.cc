@@ -98,33 +98,33 @@ grpc::ServerUnaryReactor* BucketService::UpdateBucket(
       NameFrom(ParseBucketName, bucket.name(), "bucket.name", found);
   const UpdatePaths paths =
       PathsToSet(request->update_mask(), bucket, "bucket", found);
-  if (!v1::Bucket::Versioning_IsValid(bucket.versioning())) {
-    found.push_back({.reason = "REQUIRED_FIELD_MISSING",
-                     .field = "bucket.versioning",
-                     .description = "the value is not a known one"});
-  }
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  CheckVersioning(bucket, found);
+  // The rest is told together with what the state says.
+  if (id.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Bucket>(
       context, env_, {"crr.v1.BucketService/UpdateBucket", ""}, response,
-      [id, paths, update = *request, now = env_.clock.WallNow()](
+      [id, paths, found, update = *request, now = env_.clock.WallNow()](
           Transaction& txn) -> absl::StatusOr<Changed<v1::Bucket>> {
-        CRR_ASSIGN_OR_RETURN(const Bucket old,
-                             FindBucket(txn, id, "bucket.name"));
-        const v1::Bucket before = ToProto(old);
+        const auto old = FindBucket(txn, id, "bucket.name");
+        if (!old.ok()) return RefuseWith(found, old.status());
+        const v1::Bucket before = ToProto(*old);
         const v1::Bucket& given = update.bucket();
-        CRR_RETURN_IF_ERROR(CheckEtag(given.etag(), before.etag(),
-                                      "bucket.etag", before.name()));
-        CRR_RETURN_IF_ERROR(
-            CheckImmutable(update.update_mask(), given, before, "bucket"));
-        Bucket next = old;
-        if (Covers(paths, "versioning")) {
+        std::vector<Violation> all = found;
+        CheckImmutable(update.update_mask(), given, before, "bucket", all);
+        const absl::Status same = CheckEtag(given.etag(), before.etag(),
+                                            "bucket.etag", before.name());
+        if (!same.ok()) return RefuseWith(std::move(all), same);
+        Bucket next = *old;
+        if (Covers(paths, "versioning") &&
+            v1::Bucket::Versioning_IsValid(given.versioning())) {
           next.versioning = FromProto(given.versioning());
         }
         if (Covers(paths, "transfer_acceleration")) {
           next.acceleration = given.transfer_acceleration();
         }
         CRR_ASSIGN_OR_RETURN(const Bucket updated,
-                             crr::UpdateBucket(txn, old, next, now));
+                             crr::UpdateBucket(txn, *old, next,
+                                               std::move(all), now));
         Changed<v1::Bucket> changed{.response = ToProto(updated)};
         if (changed.response.etag() != before.etag()) {
           changed.audit = {before.name(), ToJson(before),
@@ -142,15 +142,21 @@ grpc::ServerUnaryReactor* BucketService::DeleteBucket(
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<google::protobuf::Empty>(
       context, env_, {"crr.v1.BucketService/DeleteBucket", ""}, response,
-      [id, etag = request->etag()](Transaction& txn)
+      [this, id, etag = request->etag()](Transaction& txn)
           -> absl::StatusOr<Changed<google::protobuf::Empty>> {
         CRR_ASSIGN_OR_RETURN(const Bucket bucket, FindBucket(txn, id, "name"));
         const v1::Bucket before = ToProto(bucket);
         CRR_RETURN_IF_ERROR(
             CheckEtag(etag, before.etag(), "etag", before.name()));
-        CRR_RETURN_IF_ERROR(crr::DeleteBucket(txn, bucket));
+        CRR_ASSIGN_OR_RETURN(const std::vector<std::string> publishers,
+                             crr::DeleteBucket(txn, bucket));
         Changed<google::protobuf::Empty> changed;
         changed.audit = {before.name(), ToJson(before), ""};
+        changed.then = [this, publishers] {
+          for (const std::string& publisher : publishers) {
+            env_.publishers.Forget(publisher);
+          }
+        };
         return changed;
       });
 }

@@ -106,10 +106,12 @@ std::vector<PublishedChange> FromProto(
       refuse("INVALID_KEY", i, "key",
              "a key is valid UTF-8 without NUL of 1 to 1,024 bytes");
     }
-    if (change.version_id().size() > limits::kVersionIdBytesMax ||
-        change.etag().size() > limits::kEtagBytesMax) {
+    if (change.version_id().size() > limits::kVersionIdBytesMax) {
       refuse("INVALID_NAME", i, "version_id",
-             "a version id has at most 512 bytes, an etag at most 256");
+             "a version id has at most 512 bytes");
+    }
+    if (change.etag().size() > limits::kEtagBytesMax) {
+      refuse("INVALID_NAME", i, "etag", "an etag has at most 256 bytes");
     }
     if (IsKind(change.kind())) {
       // The enum mirrors the message's, without its zero.
@@ -117,7 +119,10 @@ std::vector<PublishedChange> FromProto(
           static_cast<PublishedChange::Kind>(static_cast<int>(change.kind()) -
                                              static_cast<int>(v1::Change::PUT));
     } else {
-      refuse("REQUIRED_FIELD_MISSING", i, "kind", "not a known kind");
+      refuse(change.kind() == v1::Change::KIND_UNSPECIFIED
+                 ? "REQUIRED_FIELD_MISSING"
+                 : "INVALID_NAME",
+             i, "kind", "not a known kind");
     }
     if (change.has_event_time()) {
       parsed.event_time = FromProto(change.event_time());

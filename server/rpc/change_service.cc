@@ -13,6 +13,28 @@
 
 namespace crr {
 
+namespace {
+
+absl::Status WhyItEnds(PublisherHub::End end) {
+  switch (end) {
+    case PublisherHub::End::kTakenOver:
+      return Refuse(
+          {.reason = "SESSION_SUPERSEDED",
+           .description = "another stream of this publisher took over"});
+    case PublisherHub::End::kStoreChanged:
+      return Refuse(
+          {.reason = "OVERLOADED",
+           .description = "a region's store has changed: look at it again"});
+    case PublisherHub::End::kForgotten:
+      return Refuse(
+          {.reason = "OVERLOADED",
+           .description = "this publisher was deleted: say hello again"});
+  }
+  return absl::InternalError("unknown end");
+}
+
+}  // namespace
+
 // One publisher's stream. The next message is read only when the one before has
 // been committed and answered: so a publisher is slowed down to the pace of the
 // log, and `complete_through` comes after every batch before it.
@@ -89,14 +111,7 @@ class ChangeService::PublishStream final
           publisher_, [weak = weak_from_this()](PublisherHub::End end) {
             const auto stream = weak.lock();
             if (stream == nullptr) return;
-            stream->Close(Refuse(
-                end == PublisherHub::End::kTakenOver
-                    ? Violation{.reason = "SESSION_SUPERSEDED",
-                                .description = "another stream of this "
-                                               "publisher took over"}
-                    : Violation{.reason = "OVERLOADED",
-                                .description = "a region's store has changed: "
-                                               "look at it again"}));
+            stream->Close(WhyItEnds(end));
           });
     }
     v1::PublishChangesResponse response;
@@ -123,6 +138,10 @@ class ChangeService::PublishStream final
         [self = Self(), number = message.number(), &loop = service_.env_.loop](
             absl::StatusOr<BatchOutcome> outcome) {
           if (!outcome.ok()) return self->Close(outcome.status());
+          self->service_.logged_ += outcome->accepted;
+          for (const auto& [reason, count] : outcome->filtered) {
+            self->service_.filtered_ += count;
+          }
           loop.PostWork(std::move(outcome->events));
           v1::PublishChangesResponse response;
           auto& ack = *response.mutable_ack();

@@ -66,6 +66,12 @@ std::optional<std::string> BucketIdFrom(absl::string_view name,
   return *std::move(id);
 }
 
+Violation UnknownValue(absl::string_view field) {
+  return {.reason = "INVALID_NAME",
+          .field = std::string(field),
+          .description = "the value is not a known one"};
+}
+
 // A field that repeats what the request says elsewhere must agree.
 void CheckEcho(absl::string_view given, absl::string_view expected,
                absl::string_view field, std::vector<Violation>& found) {
@@ -103,6 +109,7 @@ std::string CanonicalBytes(const google::protobuf::Message& message) {
 std::string ToJson(const google::protobuf::Message& message) {
   std::string json;
   google::protobuf::util::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
   // A message of ours always has a JSON form.
   static_cast<void>(
       google::protobuf::util::MessageToJsonString(message, &json, options));
@@ -291,10 +298,8 @@ NewRule FromProto(const v1::CreateRuleRequest& request,
   if (rule.source) {
     CheckEcho(message.source_bucket(), request.parent(), "rule.source_bucket",
               found);
-    if (!request.rule_id().empty()) {
-      CheckEcho(message.name(), RuleName(*rule.source, rule.id), "rule.name",
-                found);
-    }
+    CheckEcho(message.name(), RuleName(*rule.source, rule.id), "rule.name",
+              found);
   }
   rule.prefixes.assign(message.prefixes().begin(), message.prefixes().end());
   if (message.operations() == v1::Rule::ADD_DELETE_CHANGE ||
@@ -312,9 +317,8 @@ NewRule FromProto(const v1::CreateRuleRequest& request,
       rule.transfer = static_cast<Transfer>(message.transfer());
       break;
     default:
-      found.push_back({.reason = "REQUIRED_FIELD_MISSING",
-                       .field = "rule.transfer",
-                       .description = "the value is not a known one"});
+      found.push_back(UnknownValue("rule.transfer"));
+      rule.transfer_unknown = true;
   }
   rule.kms_replicate = message.sse_kms().replicate();
   rule.kms_key = message.sse_kms().replica_kms_key();
@@ -364,8 +368,11 @@ Region FromProto(const v1::CreateRegionRequest& request, absl::Time now,
     case v1::Region::OUTSIDE_MAINLAND_CHINA:
       region.area = Area::kOutsideMainlandChina;
       break;
-    default:
+    case v1::Region::AREA_UNSPECIFIED:
       found.push_back(Missing("region.area"));
+      break;
+    default:
+      found.push_back(UnknownValue("region.area"));
   }
   CheckRegionText(message, found);
   if (message.has_store()) {
@@ -469,6 +476,11 @@ RegionPairPolicy FromProto(const v1::UpdateRegionPairPolicyRequest& request,
   return policy;
 }
 
+void CheckVersioning(const v1::Bucket& bucket, std::vector<Violation>& found) {
+  if (v1::Bucket::Versioning_IsValid(bucket.versioning())) return;
+  found.push_back(UnknownValue("bucket.versioning"));
+}
+
 Bucket FromProto(const v1::CreateBucketRequest& request, absl::Time now,
                  std::vector<Violation>& found) {
   const v1::Bucket& message = request.bucket();
@@ -504,11 +516,7 @@ Bucket FromProto(const v1::CreateBucketRequest& request, absl::Time now,
                                       limits::kOwnerBytesMax, " bytes")});
   }
   bucket.owner = message.owner();
-  if (!v1::Bucket::Versioning_IsValid(message.versioning())) {
-    found.push_back({.reason = "REQUIRED_FIELD_MISSING",
-                     .field = "bucket.versioning",
-                     .description = "the value is not a known one"});
-  }
+  CheckVersioning(message, found);
   bucket.versioning = FromProto(message.versioning());
   return bucket;
 }

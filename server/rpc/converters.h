@@ -56,6 +56,9 @@ std::string LocalRootFrom(const v1::Store& store, const std::string& field,
 // The text fields of a region that have a bound of their own.
 void CheckRegionText(const v1::Region& region, std::vector<Violation>& found);
 
+// That a bucket's versioning is one that there is, or unset.
+void CheckVersioning(const v1::Bucket& bucket, std::vector<Violation>& found);
+
 // The message as one line of JSON, with its default values.
 std::string ToJson(const google::protobuf::Message& message);
 

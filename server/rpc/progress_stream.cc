@@ -14,7 +14,6 @@ constexpr absl::Duration kQuietMax = absl::Seconds(15);
 // What is worth a message: all but the numbers that change by themselves.
 std::string Said(v1::RuleProgress progress) {
   progress.mutable_live()->clear_lag();
-  progress.mutable_live()->clear_last_sync_time();
   progress.mutable_historical()->clear_eta();
   return CanonicalBytes(progress);
 }

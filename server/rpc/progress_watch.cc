@@ -13,6 +13,20 @@
 namespace crr {
 namespace {
 
+// Looks fall on multiples of this, so that all who wait for one rule, whenever
+// they came, soon share a query.
+constexpr absl::Duration kGrid = absl::Milliseconds(100);
+
+Ticks OnGrid(Ticks time) {
+  const int64_t grid = absl::ToInt64Nanoseconds(kGrid);
+  return {(time.nanoseconds + grid - 1) / grid * grid};
+}
+
+struct Seen {
+  int64_t rule_uid = 0;
+  v1::RuleProgress progress;
+};
+
 absl::Status Draining() {
   return Refuse(
       {.reason = "DRAINING", .description = "the server is stopping"});
@@ -65,7 +79,7 @@ void ProgressWatch::Drain() {
 
 void ProgressWatch::Run() {
   while (true) {
-    std::vector<std::pair<int64_t, Watcher>> due;
+    std::map<std::pair<std::string, std::string>, Group> due;
     {
       MutexLock lock(mu_);
       if (stopping_) return;
@@ -75,7 +89,7 @@ void ProgressWatch::Run() {
         if (watcher.looking) continue;
         if (watcher.due <= now) {
           watcher.looking = true;
-          due.emplace_back(id, watcher);
+          due[{watcher.source, watcher.rule_id}].emplace_back(id, watcher);
         } else {
           wait = std::min(wait, watcher.due - now);
         }
@@ -85,34 +99,47 @@ void ProgressWatch::Run() {
         continue;
       }
     }
-    for (const auto& [id, watcher] : due) LookNow(id, watcher);
+    for (auto& [rule, group] : due) LookNow(std::move(group));
   }
 }
 
-void ProgressWatch::LookNow(int64_t id, const Watcher& watcher) {
+void ProgressWatch::LookNow(Group group) {
+  const std::string source = group.front().second.source;
+  const std::string rule_id = group.front().second.rule_id;
   // Before the snapshot is taken: see ProgressOf.
   const Watermarks watermarks = env_.publishers.watermarks();
-  env_.database.Read<v1::RuleProgress>(
-      [source = watcher.source, rule_id = watcher.rule_id, watermarks,
-       now = env_.clock.WallNow()](
-          ReadTransaction& txn) -> absl::StatusOr<v1::RuleProgress> {
+  env_.database.Read<Seen>(
+      [source, rule_id, watermarks, now = env_.clock.WallNow()](
+          ReadTransaction& txn) -> absl::StatusOr<Seen> {
         CRR_ASSIGN_OR_RETURN(const Rule rule, FindRule(txn, source, rule_id));
-        return ToProto(ProgressOf(txn, rule, watermarks, now), now);
+        return Seen{rule.uid,
+                    ToProto(ProgressOf(txn, rule, watermarks, now), now)};
       },
-      [this, id, look = watcher.look](
-          const absl::StatusOr<v1::RuleProgress>& progress) {
-        const bool again = look(progress) && progress.ok();
-        Looked(id, again);
+      [this, source, rule_id,
+       group = std::move(group)](const absl::StatusOr<Seen>& seen) {
+        const absl::StatusOr<v1::RuleProgress> gone =
+            RuleNotFound(source, rule_id);
+        const absl::StatusOr<v1::RuleProgress> progress =
+            seen.ok() ? absl::StatusOr<v1::RuleProgress>(seen->progress)
+                      : seen.status();
+        const int64_t uid = seen.ok() ? seen->rule_uid : 0;
+        for (const auto& [id, watcher] : group) {
+          const bool is_another =
+              seen.ok() && watcher.rule_uid != 0 && watcher.rule_uid != uid;
+          const auto& answer = is_another ? gone : progress;
+          Looked(id, watcher.look(answer) && answer.ok(), uid);
+        }
       });
 }
 
-void ProgressWatch::Looked(int64_t id, bool again) {
+void ProgressWatch::Looked(int64_t id, bool again, int64_t rule_uid) {
   MutexLock lock(mu_);
   const auto found = watchers_.find(id);
   if (found == watchers_.end()) return;
   if (again) {
     found->second.looking = false;
-    found->second.due = env_.clock.Now() + found->second.interval;
+    found->second.rule_uid = rule_uid;
+    found->second.due = OnGrid(env_.clock.Now() + found->second.interval);
   } else {
     watchers_.erase(found);
   }

@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
@@ -15,9 +17,9 @@
 
 namespace crr {
 
-// Looks at the progress of rules again and again for those who wait: one thread
-// and one query a look, as long as somebody looks; no watcher, no work.
-// Thread-safe.
+// Looks at the progress of rules again and again for those who wait: one thread,
+// and one query for all who wait for one rule, as long as somebody does; no
+// watcher, no work. Thread-safe.
 class ProgressWatch {
  public:
   // Gets the progress, or why there is none (RULE_NOT_FOUND, DRAINING), on a
@@ -27,7 +29,8 @@ class ProgressWatch {
   explicit ProgressWatch(const Env& env);
   ~ProgressWatch();
 
-  // Looks at once, then every `interval`.
+  // Looks at once, then every `interval` or a little later. Once the rule that
+  // it saw first is gone, a rule of the same name is not that rule.
   void Add(const std::string& source, const std::string& rule_id,
            absl::Duration interval, Look look);
   // Ends all looks with DRAINING, and later ones at once. Returns when no look
@@ -42,11 +45,13 @@ class ProgressWatch {
     Look look;
     Ticks due;
     bool looking = false;
+    int64_t rule_uid = 0;  // Of the rule seen first; 0 before.
   };
+  using Group = std::vector<std::pair<int64_t, Watcher>>;  // Of one rule.
 
   void Run();
-  void LookNow(int64_t id, const Watcher& watcher);
-  void Looked(int64_t id, bool again);
+  void LookNow(Group group);
+  void Looked(int64_t id, bool again, int64_t rule_uid);
 
   const Env& env_;
   Mutex mu_;

@@ -105,22 +105,24 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegion(
   if (Covers(paths, "store.local.root")) {
     root = LocalRootFrom(region.store(), "region.store", found);
   }
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  // The rest is told together with what the state says.
+  if (id.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Region>(
       context, env_, {"crr.v1.RegionService/UpdateRegion", ""}, response,
-      [this, id, root, paths, update = *request,
+      [this, id, root, paths, found, update = *request,
        now = env_.clock.WallNow()](
           Transaction& txn) -> absl::StatusOr<Changed<v1::Region>> {
-        CRR_ASSIGN_OR_RETURN(const Region old,
-                             FindRegion(txn, id, "region.name"));
-        const v1::Region before = ToProto(old);
+        const auto old = FindRegion(txn, id, "region.name");
+        if (!old.ok()) return RefuseWith(found, old.status());
+        const v1::Region before = ToProto(*old);
         const v1::Region& given = update.region();
-        CRR_RETURN_IF_ERROR(CheckEtag(given.etag(), before.etag(),
-                                      "region.etag", before.name()));
-        CRR_RETURN_IF_ERROR(
-            CheckImmutable(update.update_mask(), given, before, "region"));
-        Region next = old;
-        if (Covers(paths, "store.local.root")) next.store_root = root;
+        std::vector<Violation> all = found;
+        CheckImmutable(update.update_mask(), given, before, "region", all);
+        const absl::Status same = CheckEtag(given.etag(), before.etag(),
+                                            "region.etag", before.name());
+        if (!same.ok()) return RefuseWith(std::move(all), same);
+        Region next = *old;
+        if (!root.empty()) next.store_root = root;
         if (Covers(paths, "display_name")) {
           next.display_name = given.display_name();
         }
@@ -128,7 +130,8 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegion(
           next.credentials = given.credentials();
         }
         CRR_ASSIGN_OR_RETURN(RegionOutcome outcome,
-                             crr::UpdateRegion(txn, old, next, now));
+                             crr::UpdateRegion(txn, *old, next,
+                                               std::move(all), now));
         Changed<v1::Region> changed{.response = ToProto(outcome.region),
                                     .events = std::move(outcome.events)};
         if (changed.response.etag() != before.etag()) {
@@ -187,22 +190,22 @@ grpc::ServerUnaryReactor* RegionService::UpdateRegionPairPolicy(
   std::vector<Violation> found;
   const RegionPairPolicy policy =
       FromProto(*request, env_.clock.WallNow(), found);
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::RegionPairPolicy>(
       context, env_, {"crr.v1.RegionService/UpdateRegionPairPolicy", ""},
       response,
-      [policy, etag = request->region_pair_policy().etag()](
+      [policy, found, etag = request->region_pair_policy().etag()](
           Transaction& txn) -> absl::StatusOr<Changed<v1::RegionPairPolicy>> {
         const v1::RegionPairPolicy before =
             ToProto(region_table::GetPolicy(txn));
-        CRR_RETURN_IF_ERROR(CheckEtag(etag, before.etag(),
-                                      "region_pair_policy.etag", kPolicyName));
+        const absl::Status same = CheckEtag(
+            etag, before.etag(), "region_pair_policy.etag", kPolicyName);
+        if (!same.ok()) return RefuseWith(found, same);
         Changed<v1::RegionPairPolicy> changed{.response = ToProto(policy)};
-        if (changed.response.etag() == before.etag()) {
+        if (found.empty() && changed.response.etag() == before.etag()) {
           changed.response = before;
           return changed;
         }
-        CRR_RETURN_IF_ERROR(ReplacePolicy(txn, policy));
+        CRR_RETURN_IF_ERROR(ReplacePolicy(txn, policy, found));
         changed.audit = {kPolicyName, ToJson(before), ToJson(changed.response)};
         return changed;
       });

@@ -14,6 +14,7 @@
 #include "server/core/progress.h"
 #include "server/core/registry.h"
 #include "server/core/rule_manager.h"
+#include "server/core/rule_validator.h"
 #include "server/rpc/converters.h"
 #include "server/rpc/name_from.h"
 #include "server/rpc/paging.h"
@@ -34,23 +35,26 @@ constexpr absl::Duration kWaitAheadMax = absl::Minutes(1);
 using RuleChange =
     std::function<absl::StatusOr<RuleOutcome>(Transaction&, const Rule&)>;
 
-// Finds the rule, checks the etag, changes it, and tells the audit log.
+// The answer, told to the audit log when the rule is another than before.
+Changed<v1::Rule> ChangedFrom(const v1::Rule& before, RuleOutcome outcome) {
+  Changed<v1::Rule> changed{.response = ToProto(outcome.view),
+                            .events = std::move(outcome.events)};
+  if (changed.response.etag() != before.etag()) {
+    changed.audit = {before.name(), ToJson(before), ToJson(changed.response)};
+  }
+  return changed;
+}
+
+// Finds the rule, checks the etag, and changes it.
 ChangingBody<v1::Rule> ChangeOf(const RuleId& id, const std::string& etag,
-                                const std::string& etag_field,
                                 RuleChange change) {
   return [=](Transaction& txn) -> absl::StatusOr<Changed<v1::Rule>> {
     CRR_ASSIGN_OR_RETURN(const Rule rule, FindRule(txn, id.source, id.rule));
     const v1::Rule before = ToProto(ViewOf(txn, rule));
     CRR_RETURN_IF_ERROR(
-        CheckEtag(etag, before.etag(), etag_field, before.name()));
+        CheckEtag(etag, before.etag(), "etag", before.name()));
     CRR_ASSIGN_OR_RETURN(RuleOutcome outcome, change(txn, rule));
-    Changed<v1::Rule> changed{.response = ToProto(outcome.view),
-                              .events = std::move(outcome.events)};
-    if (changed.response.etag() != before.etag()) {
-      changed.audit = {before.name(), ToJson(before),
-                       ToJson(changed.response)};
-    }
-    return changed;
+    return ChangedFrom(before, std::move(outcome));
   };
 }
 
@@ -124,14 +128,16 @@ grpc::ServerUnaryReactor* ReplicationService::ListRules(
                        .description = std::string(id.status().message())});
     }
   }
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  // The rest is told together with what the state says.
+  if (!found.empty() && !parent) return FinishWith(context, RefuseAll(found));
   return FinishRead<v1::ListRulesResponse>(
       context, env_, response,
       [=](ReadTransaction& txn) -> absl::StatusOr<v1::ListRulesResponse> {
         v1::ListRulesResponse answer;
         RuleFilter wanted = filter;
         if (parent) {
-          CRR_RETURN_IF_ERROR(FindBucket(txn, *parent, "parent").status());
+          CRR_RETURN_IF_ERROR(
+              RefuseWith(found, FindBucket(txn, *parent, "parent").status()));
           // Both the parent and the filter may name a source.
           if (wanted.source && wanted.source != parent) return answer;
           wanted.source = parent;
@@ -158,7 +164,7 @@ grpc::ServerUnaryReactor* ReplicationService::DeleteRule(
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Rule>(
       context, env_, {"crr.v1.ReplicationService/DeleteRule", ""}, response,
-      ChangeOf(id, request->etag(), "etag",
+      ChangeOf(id, request->etag(),
                [now = env_.clock.WallNow()](Transaction& txn,
                                             const Rule& rule) {
                  return crr::DeleteRule(txn, rule, now);
@@ -191,32 +197,46 @@ grpc::ServerUnaryReactor* ReplicationService::UpdateRule(
   const auto id = NameFrom(ParseRuleName, message.name(), "rule.name", found);
   const UpdatePaths paths =
       PathsToSet(request->update_mask(), message, "rule", found);
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  // Gives a rule what the request sets.
+  const auto set = [message, paths](Rule& rule) {
+    if (Covers(paths, "limits.max_leases")) {
+      rule.max_leases = message.limits().max_leases();
+    }
+    if (Covers(paths, "limits.max_bytes_per_second")) {
+      rule.max_bytes_per_second = message.limits().max_bytes_per_second();
+    }
+    if (Covers(paths, "labels")) {
+      rule.labels = {message.labels().begin(), message.labels().end()};
+    }
+  };
+  Rule alone;
+  set(alone);
+  for (Violation& violation : CheckLimitsAndLabels(
+           alone.max_leases, alone.max_bytes_per_second, alone.labels)) {
+    found.push_back(std::move(violation));
+  }
+  // The rest is told together with what the state says.
+  if (id.rule.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Rule>(
       context, env_, {"crr.v1.ReplicationService/UpdateRule", ""}, response,
-      ChangeOf(id, message.etag(), "rule.etag",
-               [update = *request, paths, now = env_.clock.WallNow()](
-                   Transaction& txn,
-                   const Rule& rule) -> absl::StatusOr<RuleOutcome> {
-                 const v1::Rule& given = update.rule();
-                 CRR_RETURN_IF_ERROR(CheckImmutable(
-                     update.update_mask(), given,
-                     ToProto(RuleView{.rule = rule, .conditions = {}}),
-                     "rule"));
-                 Rule changed = rule;
-                 if (Covers(paths, "limits.max_leases")) {
-                   changed.max_leases = given.limits().max_leases();
-                 }
-                 if (Covers(paths, "limits.max_bytes_per_second")) {
-                   changed.max_bytes_per_second =
-                       given.limits().max_bytes_per_second();
-                 }
-                 if (Covers(paths, "labels")) {
-                   changed.labels = {given.labels().begin(),
-                                     given.labels().end()};
-                 }
-                 return crr::UpdateRule(txn, rule, changed, now);
-               }));
+      [id, set, found, update = *request, now = env_.clock.WallNow()](
+          Transaction& txn) -> absl::StatusOr<Changed<v1::Rule>> {
+        const auto old = FindRule(txn, id.source, id.rule, "rule.name");
+        if (!old.ok()) return RefuseWith(found, old.status());
+        const v1::Rule before = ToProto(ViewOf(txn, *old));
+        const v1::Rule& given = update.rule();
+        std::vector<Violation> all = found;
+        CheckImmutable(update.update_mask(), given, before, "rule", all);
+        const absl::Status same = CheckEtag(given.etag(), before.etag(),
+                                            "rule.etag", before.name());
+        if (!same.ok()) return RefuseWith(std::move(all), same);
+        Rule next = *old;
+        set(next);
+        CRR_ASSIGN_OR_RETURN(
+            RuleOutcome outcome,
+            crr::UpdateRule(txn, *old, next, std::move(all), now));
+        return ChangedFrom(before, std::move(outcome));
+      });
 }
 
 grpc::ServerUnaryReactor* ReplicationService::PauseRule(
@@ -227,7 +247,7 @@ grpc::ServerUnaryReactor* ReplicationService::PauseRule(
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Rule>(
       context, env_, {"crr.v1.ReplicationService/PauseRule", ""}, response,
-      ChangeOf(id, request->etag(), "etag",
+      ChangeOf(id, request->etag(),
                [now = env_.clock.WallNow()](Transaction& txn,
                                             const Rule& rule) {
                  return crr::PauseRule(txn, rule, now);
@@ -242,7 +262,7 @@ grpc::ServerUnaryReactor* ReplicationService::ResumeRule(
   if (!found.empty()) return FinishWith(context, RefuseAll(found));
   return FinishWrite<v1::Rule>(
       context, env_, {"crr.v1.ReplicationService/ResumeRule", ""}, response,
-      ChangeOf(id, request->etag(), "etag",
+      ChangeOf(id, request->etag(),
                [now = env_.clock.WallNow()](Transaction& txn,
                                             const Rule& rule) {
                  return crr::ResumeRule(txn, rule, now);
@@ -276,16 +296,21 @@ grpc::ServerUnaryReactor* ReplicationService::WaitForSync(
     found.push_back({.reason = "REQUIRED_FIELD_MISSING",
                      .field = "time",
                      .description = "the time is required"});
+  } else if (!IsTime(request->time())) {
+    found.push_back({.reason = "INVALID_TIME",
+                     .field = "time",
+                     .description = "not a time"});
   } else if (time > env_.clock.WallNow() + kWaitAheadMax) {
     found.push_back({.reason = "INVALID_TIME",
                      .field = "time",
                      .description = "the time lies in the future"});
   }
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  // The rest is told together with what the state says.
+  if (id.rule.empty()) return FinishWith(context, RefuseAll(found));
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   watch_.Add(id.source, id.rule, kWaitInterval,
              [=](const absl::StatusOr<v1::RuleProgress>& progress) {
-               absl::Status status = progress.status();
+               absl::Status status = RefuseWith(found, progress.status());
                if (status.ok() && context->IsCancelled()) {
                  status = absl::CancelledError("the caller is gone");
                } else if (status.ok()) {

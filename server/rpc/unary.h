@@ -92,13 +92,16 @@ grpc::ServerUnaryReactor* FinishWrite(grpc::CallbackServerContext* context,
           Transaction& txn) -> absl::StatusOr<Changed<Response>> {
         auto changed = body(txn);
         if (changed.ok() && changed->audit) {
-          audit_table::Insert(txn, {.time = now,
-                                    .caller = caller,
-                                    .method = call.method,
-                                    .subject = changed->audit->subject,
-                                    .before = changed->audit->before,
-                                    .after = changed->audit->after,
-                                    .request_id = call.request_id});
+          audit_table::Insert(
+              txn,
+              {.time = now,
+               .caller = caller,
+               .method = call.method,
+               .subject = changed->audit->subject,
+               .before = changed->audit->before,
+               .after = changed->audit->after,
+               .request_id = call.request_id},
+              {limits::kAuditAge, limits::kAuditEventsMax});
         }
         return changed;
       },

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace crr {
 namespace {
@@ -50,6 +51,14 @@ UpdatePaths PresentPaths(const Message& given) {
   return paths;
 }
 
+// The path of a field. FieldMaskUtil passes over parts that are empty, and so
+// takes "" and "store." for paths.
+bool IsPath(const Descriptor& type, const std::string& path) {
+  const std::vector<std::string> parts = absl::StrSplit(path, '.');
+  return std::find(parts.begin(), parts.end(), "") == parts.end() &&
+         FieldMaskUtil::GetFieldDescriptors(&type, path, nullptr);
+}
+
 bool IsWhole(const FieldMask& mask) {
   return mask.paths().empty() ||
          (mask.paths_size() == 1 && mask.paths(0) == "*");
@@ -78,7 +87,7 @@ UpdatePaths PathsToSet(const FieldMask& mask, const Message& given,
                                              mask.paths().end())) {
     const FieldDescriptor* const root =
         type.FindFieldByName(path.substr(0, path.find('.')));
-    if (!FieldMaskUtil::GetFieldDescriptors(&type, path, nullptr)) {
+    if (!IsPath(type, path)) {
       found.push_back({.reason = "INVALID_UPDATE_MASK",
                        .field = "update_mask",
                        .description =
@@ -103,12 +112,12 @@ bool Covers(const UpdatePaths& paths, absl::string_view path) {
   });
 }
 
-absl::Status CheckImmutable(const FieldMask& mask, const Message& given,
-                            const Message& present, absl::string_view field) {
-  if (!IsWhole(mask)) return absl::OkStatus();
+void CheckImmutable(const FieldMask& mask, const Message& given,
+                    const Message& present, absl::string_view field,
+                    std::vector<Violation>& found) {
+  if (!IsWhole(mask)) return;
   std::vector<const FieldDescriptor*> carried;
   given.GetReflection()->ListFields(given, &carried);
-  std::vector<Violation> found;
   for (const FieldDescriptor* immutable : carried) {
     if (!Is(*immutable, google::api::IMMUTABLE)) continue;
     MessageDifferencer differencer;
@@ -122,7 +131,6 @@ absl::Status CheckImmutable(const FieldMask& mask, const Message& given,
          .description =
              absl::StrCat("`", immutable->name(), "` cannot be changed")});
   }
-  return RefuseIfAny(std::move(found));
 }
 
 }  // namespace crr

@@ -31,10 +31,10 @@ bool Covers(const UpdatePaths& paths, absl::string_view path);
 // IMMUTABLE_FIELD where a whole resource was given (no mask, or `*`) and an
 // immutable field of it says something else than `present` does: it is not
 // dropped in silence.
-absl::Status CheckImmutable(const google::protobuf::FieldMask& mask,
-                            const google::protobuf::Message& given,
-                            const google::protobuf::Message& present,
-                            absl::string_view field);
+void CheckImmutable(const google::protobuf::FieldMask& mask,
+                    const google::protobuf::Message& given,
+                    const google::protobuf::Message& present,
+                    absl::string_view field, std::vector<Violation>& found);
 
 }  // namespace crr
 

@@ -176,6 +176,12 @@ class NaiveQueue {
     }
   }
 
+  int64_t OffersOf(int64_t rule) const {
+    return std::count_if(offers.begin(), offers.end(), [&](const auto& offer) {
+      return offer.second.rule == rule;
+    });
+  }
+
   // Whether `unit` may be served now: nothing is better by what is known.
   bool MayBeNext(std::optional<int64_t> unit, Ticks now) {
     using Score = std::tuple<bool, int, int64_t>;
@@ -279,9 +285,22 @@ TEST(WorkQueueModelTest, AgreesWithANaiveModel) {
       const auto next = queue.Next(now);
       ASSERT_TRUE(naive.MayBeNext(next, now))
           << "step " << step << ": unit " << next.value_or(0);
+      int64_t wanted = 0;
       for (int64_t rule = 1; rule <= 6; ++rule) {
-        ASSERT_EQ(queue.LeasesOf(rule), naive.leases[rule]);
+        const int64_t leases = naive.leases[rule];
+        ASSERT_EQ(queue.LeasesOf(rule), leases);
+        const int64_t units = leases + naive.OffersOf(rule);
+        wanted += bound_of(rule) == 0
+                      ? units
+                      : std::min(units, std::max(leases, bound_of(rule)));
       }
+      ASSERT_EQ(queue.wanted(), wanted) << "step " << step;
+      int64_t waiting = 0;
+      for (const auto& [kind, count] : queue.waiting()) {
+        ASSERT_GE(count, 0);
+        waiting += count;
+      }
+      ASSERT_EQ(waiting, static_cast<int64_t>(naive.offers.size()));
     }
   }
 }

@@ -13,7 +13,8 @@ from harness import Cluster, HANGZHOU, SHANGHAI, crr
 
 SERVICES = {"crr.v1.RegionService", "crr.v1.BucketService",
             "crr.v1.ReplicationService", "crr.v1.ChangeService",
-            "crr.v1.CopierService", "grpc.health.v1.Health"}
+            "crr.v1.CopierService", "crr.v1.AdminService",
+            "grpc.channelz.v1.Channelz", "grpc.health.v1.Health"}
 
 
 class ContractTest(unittest.TestCase):

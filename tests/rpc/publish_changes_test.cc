@@ -342,7 +342,7 @@ TEST_F(PublishChangesTest, ABadChangeTakesTheWholeBatchWithIt) {
            Case{with_key(std::string(1025, 'a')), "INVALID_KEY", "key"},
            Case{with_key(std::string("a\0b", 3)), "INVALID_KEY", "key"},
            Case{no_kind, "REQUIRED_FIELD_MISSING", "kind"},
-           Case{unknown_kind, "REQUIRED_FIELD_MISSING", "kind"},
+           Case{unknown_kind, "INVALID_NAME", "kind"},
            Case{no_bucket, "REQUIRED_FIELD_MISSING", "bucket"},
            Case{bad_bucket, "INVALID_NAME", "bucket"},
            Case{long_version, "INVALID_NAME", "version_id"},

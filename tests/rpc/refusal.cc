@@ -106,7 +106,8 @@ StatusCode CodeOfReason(const std::string& reason) {
          // Of the proto's own comments, beyond design §10.
          "INVALID_LIMITS", "INVALID_LABELS", "INVALID_TIME"});
     add(StatusCode::NOT_FOUND,
-        {"BUCKET_NOT_FOUND", "REGION_NOT_FOUND", "RULE_NOT_FOUND"});
+        {"BUCKET_NOT_FOUND", "REGION_NOT_FOUND", "RULE_NOT_FOUND",
+         "PUBLISHER_NOT_FOUND"});
     add(StatusCode::ALREADY_EXISTS,
         {"RULE_ALREADY_EXISTS", "REGION_ALREADY_EXISTS",
          "BUCKET_ALREADY_EXISTS"});
@@ -116,7 +117,7 @@ StatusCode CodeOfReason(const std::string& reason) {
          "TRANSFER_ACCELERATION_NOT_APPLICABLE", "VERSIONING_MISMATCH",
          "VERSIONING_SUSPENDED", "BUCKET_HELD_BY_RULE",
          "BUCKET_PAIRED_ELSEWHERE", "DIFFERENT_OWNER", "REGION_IN_USE",
-         "RULE_STATE", "NO_WATERMARK"});
+         "RULE_STATE", "NO_WATERMARK", "PUBLISHER_ATTACHED"});
     add(StatusCode::ABORTED, {"ETAG_MISMATCH", "SESSION_SUPERSEDED"});
     add(StatusCode::RESOURCE_EXHAUSTED, {"STORAGE_FULL", "LOG_FULL", "QUOTA"});
     add(StatusCode::UNAVAILABLE, {"OVERLOADED", "DRAINING"});

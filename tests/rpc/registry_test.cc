@@ -251,7 +251,7 @@ TEST_F(RegistryTest, EverythingWrongWithABucketIsSaidAtOnce) {
                                    "INVALID_REQUEST_ID request_id",
                                    "INVALID_NAME bucket.region",
                                    "REQUIRED_FIELD_MISSING bucket.owner",
-                                   "REQUIRED_FIELD_MISSING bucket.versioning"));
+                                   "INVALID_NAME bucket.versioning"));
 }
 
 TEST_F(RegistryTest, RefusalsOfABucketHaveTheirCodes) {

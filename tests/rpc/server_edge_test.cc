@@ -18,8 +18,8 @@
 #include "tests/rpc/test_server.h"
 #include "tests/support/status_matchers.h"
 
-// What stands around the services: health, reflection, drain, broken bytes and
-// the size of an answer.
+// What stands around the services: health, reflection, drain and the size of an
+// answer. Bytes that are no message: malformed_test.cc.
 namespace crr {
 namespace {
 
@@ -53,27 +53,6 @@ class ConnectedServerTest : public ServerEdgeTest {
  protected:
   ConnectedServerTest() : ServerEdgeTest({.over_tcp = true}) {}
 };
-
-// Sends these bytes as the one message of a unary call.
-grpc::Status CallWithBytes(const std::shared_ptr<grpc::Channel>& channel,
-                           const std::string& method,
-                           const std::string& bytes) {
-  grpc::GenericStub stub(channel);
-  grpc::ClientContext context;
-  test::SetPatience(context);
-  grpc::CompletionQueue queue;
-  const grpc::Slice slice(bytes);
-  const auto call = stub.PrepareUnaryCall(&context, method,
-                                          grpc::ByteBuffer(&slice, 1), &queue);
-  call->StartCall();
-  grpc::ByteBuffer response;
-  grpc::Status status;
-  call->Finish(&response, &status, nullptr);
-  void* tag = nullptr;
-  bool ok = false;
-  queue.Next(&tag, &ok);
-  return status;
-}
 
 // --------------------------------------------------------------------- health
 
@@ -342,40 +321,6 @@ TEST_F(StartTest, LeaseTimesThatCannotWorkAreRefused) {
                            clock_),
                 HasCode(absl::StatusCode::kInvalidArgument));
   }
-}
-
-// --------------------------------------------------------------- broken bytes
-
-// gRPC 1.51's callback API answers so; a newer one may say something better.
-TEST_F(ServerEdgeTest, AMalformedUnaryMessageIsUnimplemented) {
-  for (const std::string& service_method :
-       {std::string("ReplicationService/CreateRule"),
-        std::string("BucketService/CreateBucket"),
-        std::string("RegionService/UpdateRegion")}) {
-    EXPECT_EQ(CallWithBytes(server_.channel(), "/crr.v1." + service_method,
-                            "\xff\xff\xff\xff not a message")
-                  .error_code(),
-              StatusCode::UNIMPLEMENTED)
-        << service_method;
-  }
-  // Text that is not UTF-8 is malformed, too.
-  v1::GetRuleRequest request;
-  request.set_name("buckets/\xff\xfe/rules/dr");
-  v1::Rule rule;
-  EXPECT_EQ(server_.GetRule(request.name(), &rule).error_code(),
-            StatusCode::UNIMPLEMENTED);
-  // And the server is none the worse.
-  v1::ListRegionsResponse regions;
-  EXPECT_TRUE(Call(server_.regions(), &v1::RegionService::Stub::ListRegions,
-                   v1::ListRegionsRequest(), &regions)
-                  .ok());
-}
-
-TEST_F(ServerEdgeTest, AnUnknownMethodIsUnimplemented) {
-  EXPECT_EQ(CallWithBytes(server_.channel(),
-                          "/crr.v1.ReplicationService/NoSuchMethod", "")
-                .error_code(),
-            StatusCode::UNIMPLEMENTED);
 }
 
 // -------------------------------------------------------- the size of refusals

@@ -22,9 +22,9 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
 
 // ------------------------------------------------------------------ publisher
 
-ScriptedPublisher::ScriptedPublisher(TestServer& server) {
+ScriptedPublisher::ScriptedPublisher(v1::ChangeService::Stub& service) {
   SetPatience(context_);
-  stream_ = server.changes().PublishChanges(&context_);
+  stream_ = service.PublishChanges(&context_);
 }
 
 ScriptedPublisher::~ScriptedPublisher() {

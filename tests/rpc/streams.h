@@ -17,7 +17,9 @@ class ScriptedPublisher {
  public:
   using Request = v1::PublishChangesRequest;
 
-  explicit ScriptedPublisher(TestServer& server);
+  explicit ScriptedPublisher(TestServer& server)
+      : ScriptedPublisher(server.changes()) {}
+  explicit ScriptedPublisher(v1::ChangeService::Stub& service);
   // Breaks the stream off unless it has ended.
   ~ScriptedPublisher();
 

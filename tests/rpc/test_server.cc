@@ -17,12 +17,16 @@ void Expect(const grpc::Status& status) {
 
 }  // namespace
 
-TestServer::TestServer(Options options) : options_(options) { Start(); }
+TestServer::TestServer(Options options) : options_(std::move(options)) {
+  if (options_.prepare) options_.prepare(database_path());
+  Start();
+}
 
 TestServer::~TestServer() { Stop(); }
 
 void TestServer::Start() {
-  auto app = App::Start({.database_path = database_path(),
+  auto app = App::Start({.metrics_listen = options_.metrics_listen,
+                         .database_path = database_path(),
                          .lease = LeaseOptions::FromTtl(options_.lease_ttl),
                          .rule_log_bytes_max = options_.rule_log_bytes_max},
                         clock_);
@@ -40,6 +44,7 @@ void TestServer::Start() {
                                              grpc::InsecureChannelCredentials(),
                                              arguments)
                  : app_->server().InProcessChannel(arguments);
+  admin_ = v1::AdminService::NewStub(channel_);
   regions_ = v1::RegionService::NewStub(channel_);
   buckets_ = v1::BucketService::NewStub(channel_);
   rules_ = v1::ReplicationService::NewStub(channel_);

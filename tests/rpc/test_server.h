@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "base/check.h"
+#include "crr/v1/admin_service.grpc.pb.h"
 #include "crr/v1/bucket_service.grpc.pb.h"
 #include "crr/v1/change_service.grpc.pb.h"
 #include "crr/v1/copier_service.grpc.pb.h"
@@ -47,8 +48,11 @@ class TestServer {
   struct Options {
     int64_t rule_log_bytes_max = limits::kRuleLogBytesMax;
     absl::Duration lease_ttl = absl::Seconds(10);
+    std::string metrics_listen;  // As App::Options.
     // Over a real connection, not in-process.
     bool over_tcp = false;
+    // Makes the database, or something in its place, before it is opened.
+    std::function<void(const std::string& path)> prepare;
   };
   TestServer() : TestServer(Options{}) {}
   explicit TestServer(Options options);
@@ -63,6 +67,7 @@ class TestServer {
   App& app() { return *app_; }
   std::string database_path() const { return dir_ / "crr.db"; }
 
+  v1::AdminService::Stub& admin() { return *admin_; }
   v1::RegionService::Stub& regions() { return *regions_; }
   v1::BucketService::Stub& buckets() { return *buckets_; }
   v1::ReplicationService::Stub& rules() { return *rules_; }
@@ -95,6 +100,7 @@ class TestServer {
   FakeClock clock_;
   std::unique_ptr<App> app_;
   std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
   std::unique_ptr<v1::RegionService::Stub> regions_;
   std::unique_ptr<v1::BucketService::Stub> buckets_;
   std::unique_ptr<v1::ReplicationService::Stub> rules_;

@@ -479,5 +479,45 @@ TEST_F(DatabaseTest, TheWriteAheadLogIsWrittenBack) {
   EXPECT_LT(longest, 48u << 20);
 }
 
+TEST_F(DatabaseTest, CountsCommitsBySizeAndWhatWaits) {
+  Open({.queue_max = 10});
+  Database::Stats before;
+  {
+    WriterBlock block(*database_);
+    before = database_->stats();
+    EXPECT_EQ(before.waiting, 0u);
+    EXPECT_EQ(before.waiting_max, 10u);
+    for (int64_t id = 1; id <= 3; ++id) Submit(id);
+    EXPECT_EQ(database_->stats().waiting, 3u);
+    EXPECT_EQ(database_->stats().groups.counts(), before.groups.counts());
+  }
+  // A commit is counted once it is answered: what comes after it knows.
+  Flush();
+  WriterBlock block(*database_);
+  const Database::Stats after = database_->stats();
+  EXPECT_EQ(after.waiting, 0u);
+  ASSERT_EQ(after.groups.bounds()[2], 4);
+  EXPECT_EQ(after.groups.counts()[2], before.groups.counts()[2] + 1);
+  // The block, the three, the flush.
+  EXPECT_EQ(after.groups.sum(), before.groups.sum() + 5);
+}
+
+TEST_F(DatabaseTest, AtCommitStandsOnBothSidesOfIt) {
+  std::vector<std::string> seen;  // On the writer's thread.
+  Open({.at_commit = [&] {
+    auto other = sqlite::Connection::Open(dir_ / "crr.db", {.read_only = true});
+    const auto rows = (*other)->Query("SELECT count(*) FROM scratch");
+    seen.push_back(absl::StrCat(rows->at(0).Int(0), " stored, ",
+                                outcomes_.size(), " answered"));
+  }});
+  Flush();
+  seen.clear();
+  Submit(1);
+  Flush();
+  ASSERT_GE(seen.size(), 2u);
+  EXPECT_EQ(seen[0], "0 stored, 0 answered");
+  EXPECT_EQ(seen[1], "1 stored, 0 answered");
+}
+
 }  // namespace
 }  // namespace crr

@@ -340,5 +340,211 @@ TEST_F(SegmentTableTest, ARuleWithALogCannotBeForgotten) {
   EXPECT_OK(forget());
 }
 
+// --------------------------------------------------------------- of all rules
+
+// Times: the oldest event and that of the oldest small object, -1 for none.
+class LogsTest : public SegmentTableTest {
+ protected:
+  static constexpr int64_t kNone = -1;
+
+  // One more segment of three changes and five bytes in the rule's log.
+  void Log(int64_t rule, int64_t event, int64_t small_event) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      const int64_t first = rule_table::TakeSequences(txn, rule, 3);
+      Segment segment = Changes(first, first + 2, "12345", event);
+      if (small_event != kNone) segment.oldest_small_event = At(small_event);
+      segment_table::Append(txn, rule, 0, segment, kBytesMax);
+      rule_table::AddCounters(txn, rule, {.published = 3, .log_bytes = 5});
+    }));
+  }
+  // As a report settles changes.
+  void Settle(int64_t rule, int64_t cursor, int64_t changes) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      const int64_t bytes = segment_table::DeleteThrough(txn, rule, 0, cursor);
+      rule_table::AddCounters(txn, rule,
+                              {.applied = changes, .log_bytes = -bytes});
+    }));
+  }
+  void SetState(int64_t rule, RuleState state) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      rule_table::SetState(txn, rule, state, At(1));
+    }));
+  }
+  int64_t AddRule(const std::string& source) {
+    return Write(*database_,
+                 [&](Transaction& txn) {
+                   return test::AddRule(txn, source, source + "-to");
+                 })
+        .value();
+  }
+
+  // As rule:time.
+  std::vector<std::string> Oldest(int limit = 100, int64_t after = 0) {
+    return Ask([&](ReadTransaction& txn) {
+      std::vector<std::string> shown;
+      for (const auto& log :
+           segment_table::OldestLogs(txn, At(after), limit)) {
+        shown.push_back(absl::StrCat(log.rule_uid, ":",
+                                     absl::ToUnixSeconds(log.oldest_event)));
+      }
+      return shown;
+    });
+  }
+  int64_t OldestSmall(int64_t after = 0) {
+    return Ask([&](ReadTransaction& txn) {
+      const auto event = segment_table::OldestSmallEvent(txn, At(after));
+      return event ? absl::ToUnixSeconds(*event) : kNone;
+    });
+  }
+  // As state:rules,changes,bytes.
+  std::vector<std::string> Totals() {
+    return Ask([&](ReadTransaction& txn) {
+      std::vector<std::string> shown;
+      for (const auto& total : segment_table::Totals(txn)) {
+        shown.push_back(absl::StrCat(total.rule_state, ":", total.rules, ",",
+                                     total.changes, ",", total.bytes));
+      }
+      return shown;
+    });
+  }
+  // As rule:bytes.
+  std::vector<std::string> Fullest(int limit = 100) {
+    return Ask([&](ReadTransaction& txn) {
+      std::vector<std::string> shown;
+      for (const auto& log : segment_table::FullestLogs(txn, limit)) {
+        shown.push_back(absl::StrCat(log.rule_uid, ":", log.bytes));
+      }
+      return shown;
+    });
+  }
+};
+
+TEST_F(LogsTest, RulesWithoutALogAreNowhere) {
+  EXPECT_THAT(Totals(), IsEmpty());
+  EXPECT_THAT(Oldest(), IsEmpty());
+  EXPECT_THAT(Fullest(), IsEmpty());
+  EXPECT_EQ(OldestSmall(), kNone);
+  Log(rule_, 10, 10);
+  Settle(rule_, 3, 3);
+  EXPECT_THAT(Totals(), IsEmpty());
+  EXPECT_THAT(Oldest(), IsEmpty());
+  EXPECT_THAT(Fullest(), IsEmpty());
+  EXPECT_EQ(OldestSmall(), kNone);
+}
+
+TEST_F(LogsTest, TotalsAreByState) {
+  const int64_t third = AddRule("eee");
+  SetState(third, RuleState::kPaused);
+  Log(rule_, 10, 10);
+  Log(rule_, 10, 10);
+  Log(other_rule_, 10, 10);
+  Log(third, 10, 10);
+  EXPECT_THAT(Totals(), ElementsAre("1:2,9,15", "3:1,3,5"));
+  // What is settled in the midst of a segment does not count, nor what was
+  // filtered; the segment is there until it is settled whole.
+  Settle(rule_, 1, 1);
+  ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+    rule_table::AddCounters(txn, rule_, {.published = 4});
+    rule_table::AddFiltered(txn, rule_, {{"PREFIX", 3}, {"REPLICA", 1}});
+  }));
+  EXPECT_THAT(Totals(), ElementsAre("1:2,8,15", "3:1,3,5"));
+  Settle(rule_, 4, 3);
+  EXPECT_THAT(Totals(), ElementsAre("1:2,5,10", "3:1,3,5"));
+}
+
+TEST_F(LogsTest, TheOldestComeFirstAndNoMoreThanWanted) {
+  const int64_t third = AddRule("eee");
+  Log(rule_, 30, kNone);
+  Log(other_rule_, 40, kNone);
+  Log(other_rule_, 20, kNone);  // Late.
+  Log(third, 30, kNone);
+  const std::string first = absl::StrCat(rule_, ":30");
+  const std::string second = absl::StrCat(other_rule_, ":20");
+  const std::string last = absl::StrCat(third, ":30");
+  EXPECT_THAT(Oldest(), ElementsAre(second, first, last));
+  EXPECT_THAT(Oldest(2), ElementsAre(second, first));
+  EXPECT_THAT(Oldest(1), ElementsAre(second));
+  EXPECT_THAT(Oldest(0), IsEmpty());
+}
+
+TEST_F(LogsTest, StoppedRulesAndUnknownTimesDoNotCount) {
+  Log(rule_, 10, 11);
+  Log(other_rule_, 0, 0);
+  Log(other_rule_, 20, 21);
+  EXPECT_THAT(Oldest(), ElementsAre(absl::StrCat(rule_, ":10"),
+                                    absl::StrCat(other_rule_, ":20")));
+  EXPECT_EQ(OldestSmall(), 11);
+  for (const auto state : {RuleState::kPaused, RuleState::kClosing}) {
+    SetState(rule_, state);
+    EXPECT_THAT(Oldest(), ElementsAre(absl::StrCat(other_rule_, ":20")));
+    EXPECT_EQ(OldestSmall(), 21);
+    // How full it is says nothing of who waits.
+    EXPECT_THAT(Fullest(), ElementsAre(absl::StrCat(other_rule_, ":10"),
+                                       absl::StrCat(rule_, ":5")));
+  }
+  SetState(rule_, RuleState::kActive);
+  EXPECT_EQ(OldestSmall(), 11);
+}
+
+TEST_F(LogsTest, TheOldestSmallEventFollowsWhatComesAndGoes) {
+  Log(rule_, 10, kNone);
+  EXPECT_EQ(OldestSmall(), kNone);
+  Log(rule_, 20, 25);
+  EXPECT_EQ(OldestSmall(), 25);
+  Log(other_rule_, 5, 25);
+  Settle(rule_, 6, 6);
+  EXPECT_EQ(OldestSmall(), 25);  // The other's.
+  Settle(other_rule_, 3, 3);
+  EXPECT_EQ(OldestSmall(), kNone);
+  // One value, many times over.
+  for (int i = 0; i < 20; ++i) {
+    Log(rule_, 30, 30);
+    Log(other_rule_, 30, 30);
+  }
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(OldestSmall(), 30);
+    Settle(rule_, 9 + 3 * i, 3);
+  }
+  EXPECT_EQ(OldestSmall(), 30);
+  Settle(other_rule_, 1000, 60);
+  EXPECT_EQ(OldestSmall(), kNone);
+}
+
+TEST_F(LogsTest, ASegmentThatGrowsHasTheOldestOfAllItsSmallEvents) {
+  const auto append = [&](const std::vector<int64_t>& small_events) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      for (const int64_t event : small_events) {
+        Segment segment =
+            Changes(rule_table::TakeSequences(txn, rule_, 1), 0, "x", 5);
+        segment.last_sequence = segment.first_sequence;
+        if (event != kNone) segment.oldest_small_event = At(event);
+        segment_table::Append(txn, rule_, 0, segment, kBytesMax);
+        rule_table::AddCounters(txn, rule_, {.published = 1, .log_bytes = 1});
+      }
+    }));
+  };
+  append({kNone, kNone});
+  EXPECT_EQ(OldestSmall(), kNone);
+  append({kNone, 50, kNone});
+  EXPECT_EQ(OldestSmall(), 50);
+  append({60, 40, 45});
+  EXPECT_EQ(OldestSmall(), 40);
+  // In as many segments as there were commits.
+  EXPECT_EQ(Shown().size(), 3u);
+}
+
+TEST_F(LogsTest, TheFullestComeFirstAndNoMoreThanWanted) {
+  const int64_t third = AddRule("eee");
+  Log(rule_, 10, 10);
+  for (int i = 0; i < 2; ++i) Log(third, 10, 10);
+  Log(other_rule_, 10, 10);
+  const std::string first = absl::StrCat(third, ":10");
+  const std::string second = absl::StrCat(rule_, ":5");
+  const std::string last = absl::StrCat(other_rule_, ":5");
+  EXPECT_THAT(Fullest(), ElementsAre(first, second, last));
+  EXPECT_THAT(Fullest(2), ElementsAre(first, second));
+  EXPECT_THAT(Fullest(0), IsEmpty());
+}
+
 }  // namespace
 }  // namespace crr

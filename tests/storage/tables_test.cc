@@ -8,43 +8,22 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "storage/database.h"
-#include "storage/publisher_table.h"
 #include "storage/request_table.h"
 #include "storage/rule_table.h"
 #include "storage/session_table.h"
 #include "storage/unit_table.h"
-#include "tests/storage/helpers.h"
-#include "tests/support/status_matchers.h"
-#include "tests/support/temp_dir.h"
+#include "tests/storage/tables_fixture.h"
 
 namespace crr {
 namespace {
 
+using test::At;
 using test::Count;
 using test::HasCode;
+using test::TablesTest;
 using test::Write;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-absl::Time At(int64_t seconds) { return absl::FromUnixSeconds(seconds); }
-
-class TablesTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    auto database = Database::Open({.path = dir_ / "crr.db"});
-    ASSERT_OK(database);
-    database_ = *std::move(database);
-  }
-  // The answer of `body`, in a commit of its own.
-  template <typename Body>
-  auto Do(Body body) {
-    return Write(*database_, body).value();
-  }
-
-  test::TempDir dir_;
-  std::unique_ptr<Database> database_;
-};
 
 // ------------------------------------------------------------------- requests
 
@@ -496,71 +475,85 @@ TEST_F(RuleTableTest, ListsByStateSourceAndDestination) {
   EXPECT_THAT(uids({.source = "aaa", .destination = "ddd"}), IsEmpty());
 }
 
-// ----------------------------------------------------------------- publishers
-
-using PublisherTableTest = TablesTest;
-
-TEST_F(PublisherTableTest, FindsWhoSpeaksForABucket) {
-  using Kind = PublisherScope::Kind;
-  Do([](Transaction& txn) {
-    publisher_table::Put(txn, {"p1", {Kind::kBucket, "aaa"}, 1, 0}, At(1));
-    publisher_table::Put(txn, {"p2", {Kind::kRegion, "r"}, 1, 0}, At(1));
-    // Names of one kind mean nothing in the other.
-    publisher_table::Put(txn, {"p3", {Kind::kRegion, "aaa"}, 1, 0}, At(1));
-    publisher_table::Put(txn, {"p4", {Kind::kBucket, "r"}, 1, 0}, At(1));
-    EXPECT_THAT(publisher_table::Covering(txn, "aaa", "r"),
-                ElementsAre("p1", "p2"));
-    EXPECT_THAT(publisher_table::Covering(txn, "bbb", "other"), IsEmpty());
-    publisher_table::Put(txn, {"p1", {Kind::kBucket, "bbb"}, 2, 9}, At(2));
-    EXPECT_THAT(publisher_table::Covering(txn, "aaa", "r"), ElementsAre("p2"));
-    const auto moved = publisher_table::Get(txn, "p1");
-    EXPECT_EQ(moved->epoch, 2);
-    EXPECT_EQ(moved->last_number, 9);
-    return 0;
+TEST_F(RuleTableTest, OnlyLimitsAndLabelsAreUpdated) {
+  const Rule before = Do([&](Transaction& txn) {
+    return *rule_table::Get(txn, rule_);
   });
+  const auto update = [&](Rule rule) {
+    return Do([&](Transaction& txn) {
+      rule_table::Update(txn, rule);
+      return *rule_table::Get(txn, rule_);
+    });
+  };
+  Rule changed = before;
+  changed.max_leases = 7;
+  changed.max_bytes_per_second = 1000;
+  changed.labels = {{"a", "1"}, {"b", ""}};
+  changed.update_time = At(50);
+  // None of these.
+  changed.id = "other";
+  changed.prefixes = {"x/"};
+  changed.state = RuleState::kPaused;
+  changed.create_time = At(50);
+  Rule stored = update(changed);
+  EXPECT_EQ(stored.max_leases, 7);
+  EXPECT_EQ(stored.max_bytes_per_second, 1000);
+  EXPECT_EQ(stored.labels, changed.labels);
+  EXPECT_EQ(stored.update_time, At(50));
+  EXPECT_EQ(stored.id, before.id);
+  EXPECT_EQ(stored.prefixes, before.prefixes);
+  EXPECT_EQ(stored.state, before.state);
+  EXPECT_EQ(stored.create_time, before.create_time);
+
+  // Labels that are not named again go.
+  changed.labels = {{"b", "2"}, {"c", "3"}};
+  EXPECT_EQ(update(changed).labels, changed.labels);
+  changed.labels.clear();
+  EXPECT_THAT(update(changed).labels, IsEmpty());
 }
 
-// --------------------------------------------------------------------- region
-
-using RegionTableTest = TablesTest;
-
-TEST_F(RegionTableTest, AStoreIsSetAndTakenBack) {
-  Do([](Transaction& txn) {
-    region_table::Insert(txn, test::MakeRegion("r"));
-    Region region = test::MakeRegion("r");
-    region.store_root = "/data";
-    region.update_time = At(7);
-    region_table::Update(txn, region);
-    EXPECT_EQ(region_table::Get(txn, "r")->store_root, "/data");
-    EXPECT_EQ(region_table::Get(txn, "r")->update_time, At(7));
-    region.store_root = std::nullopt;
-    region_table::Update(txn, region);
-    EXPECT_EQ(region_table::Get(txn, "r")->store_root, std::nullopt);
-    return 0;
+TEST_F(RuleTableTest, AnUpdateIsOfOneRule) {
+  const Rule other = Do([&](Transaction& txn) {
+    Rule rule = test::MakeRule(test::AddRule(txn, "ccc", "ddd"), "ccc", "ddd");
+    rule.labels = {{"mine", "1"}};
+    rule.max_leases = 3;
+    rule_table::Update(txn, rule);
+    Rule first = *rule_table::Get(txn, rule_);
+    first.labels = {{"first", "1"}};
+    first.max_leases = 9;
+    rule_table::Update(txn, first);
+    first.labels.clear();
+    rule_table::Update(txn, first);
+    return *rule_table::Get(txn, rule.uid);
   });
+  EXPECT_EQ(other.max_leases, 3);
+  EXPECT_EQ(other.labels, (std::map<std::string, std::string>{{"mine", "1"}}));
 }
 
-TEST_F(RegionTableTest, APolicyKeepsItsOrder) {
-  using Kind = RegionPattern::Kind;
-  const RegionPairPolicy policy{
-      .profile = "own",
-      .entries = {{false, {Kind::kRegion, "x"}, {Kind::kAny, ""}},
-                  {true, {Kind::kArea, "1"}, {Kind::kArea, "2"}},
-                  {true, {Kind::kAny, ""}, {Kind::kRegion, "x"}}}};
-  const auto stored = Do([&](Transaction& txn) {
-    region_table::SetPolicy(txn, {.profile = "old", .entries = {{}, {}}});
-    region_table::SetPolicy(txn, policy);
-    return region_table::GetPolicy(txn);
+TEST_F(RuleTableTest, FindsThoseThatAreNotActive) {
+  const auto add = [&](const std::string& source, RuleState state) {
+    return Do([&](Transaction& txn) {
+      const int64_t uid =
+          test::AddRule(txn, source, absl::StrCat(source, "-to"));
+      rule_table::SetState(txn, uid, state, At(5));
+      return uid;
+    });
+  };
+  const int64_t paused = add("ppp", RuleState::kPaused);
+  const int64_t closing = add("qqq", RuleState::kClosing);
+  add("rrr", RuleState::kActive);
+  Do([&](Transaction& txn) {
+    const auto in = [&](RuleState state,
+                        const std::optional<std::string>& region) {
+      return rule_table::UidsInState(txn, state, region);
+    };
+    EXPECT_THAT(in(RuleState::kStarting, std::nullopt), ElementsAre(rule_));
+    EXPECT_THAT(in(RuleState::kPaused, std::nullopt), ElementsAre(paused));
+    EXPECT_THAT(in(RuleState::kClosing, std::nullopt), ElementsAre(closing));
+    EXPECT_THAT(in(RuleState::kStarting, "r"), ElementsAre(rule_));
+    EXPECT_THAT(in(RuleState::kStarting, "elsewhere"), IsEmpty());
+    return 0;
   });
-  EXPECT_EQ(stored.profile, "own");
-  ASSERT_EQ(stored.entries.size(), 3u);
-  for (size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(stored.entries[i].allow, policy.entries[i].allow);
-    EXPECT_EQ(stored.entries[i].source.kind, policy.entries[i].source.kind);
-    EXPECT_EQ(stored.entries[i].source.value, policy.entries[i].source.value);
-    EXPECT_EQ(stored.entries[i].destination.value,
-              policy.entries[i].destination.value);
-  }
 }
 
 }  // namespace

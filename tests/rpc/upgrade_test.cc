@@ -1,0 +1,257 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "crr/v1/change.pb.h"
+#include "tests/rpc/refusal.h"
+#include "tests/rpc/streams.h"
+#include "tests/rpc/test_server.h"
+#include "tests/storage/golden.h"
+
+// A server on the database of schema version 1: whoever was at work with the
+// server before goes on as if nothing had happened.
+namespace crr {
+namespace {
+
+using test::Call;
+using test::FromJson;
+using test::MakeChange;
+using test::RefusalOf;
+using test::ScriptedCopier;
+using test::ScriptedPublisher;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+using Rules = v1::ReplicationService::Stub;
+
+class UpgradeTest : public ::testing::Test {
+ protected:
+  std::string RequestId(int number) {
+    return absl::StrCat("00000000-0000-4000-8000-00000000000", number);
+  }
+
+  // The copier that held leases of the server before, with all of them.
+  static v1::Hello OldCopier() {
+    v1::Hello hello = ScriptedCopier::MakeHello("copier-1");
+    hello.set_session_number(1);
+    const std::pair<int64_t, int64_t> held[] = {
+        {2, 1099511627778}, {4, 1099511627780}, {5, 1099511627781},
+        {8, 1099511627778}, {9, 1099511627777}};
+    for (const auto& [unit, token] : held) {
+      v1::HeldLease& lease = *hello.add_held();
+      lease.set_unit(unit);
+      lease.set_token(token);
+    }
+    return hello;
+  }
+
+  std::vector<std::string> AuditedMethods() {
+    v1::ListAuditEventsResponse response;
+    EXPECT_TRUE(Call(server_.admin(), &v1::AdminService::Stub::ListAuditEvents,
+                     v1::ListAuditEventsRequest(), &response)
+                    .ok());
+    std::vector<std::string> methods;
+    for (const auto& event : response.audit_events()) {
+      methods.push_back(event.method());
+    }
+    return methods;
+  }
+
+  // Its clock begins when the file was written.
+  test::TestServer server_{{.prepare = [](const std::string& path) {
+    test::MakeGolden(1, path);
+  }}};
+};
+
+TEST_F(UpgradeTest, ListsWhatThereWas) {
+  v1::ListRegionsRequest regions_request;
+  regions_request.set_page_size(1000);
+  v1::ListRegionsResponse regions;
+  ASSERT_TRUE(Call(server_.regions(), &v1::RegionService::Stub::ListRegions,
+                   regions_request, &regions)
+                  .ok());
+  EXPECT_EQ(regions.regions_size(), 36);
+  v1::ListBucketsResponse buckets;
+  ASSERT_TRUE(Call(server_.buckets(), &v1::BucketService::Stub::ListBuckets,
+                   v1::ListBucketsRequest(), &buckets)
+                  .ok());
+  EXPECT_EQ(buckets.buckets_size(), 13);
+  v1::RegionPairPolicy policy;
+  ASSERT_TRUE(Call(server_.regions(),
+                   &v1::RegionService::Stub::GetRegionPairPolicy,
+                   v1::GetRegionPairPolicyRequest(), &policy)
+                  .ok());
+  EXPECT_EQ(policy.profile(), "seeds-union");
+
+  v1::ListRulesRequest rules_request;
+  rules_request.set_parent("buckets/-");
+  v1::ListRulesResponse rules;
+  ASSERT_TRUE(Call(server_.rules(), &Rules::ListRules, rules_request, &rules)
+                  .ok());
+  std::vector<std::string> shown;
+  for (const v1::Rule& rule : rules.rules()) {
+    shown.push_back(absl::StrCat(rule.source_bucket(), " ",
+                                 v1::Rule::State_Name(rule.state())));
+  }
+  EXPECT_THAT(shown, ElementsAre("buckets/art PAUSED", "buckets/docs CLOSING",
+                                 "buckets/logs STARTING",
+                                 "buckets/mail STARTING",
+                                 "buckets/photos ACTIVE",
+                                 "buckets/videos ACTIVE"));
+
+  v1::ListPublishersResponse publishers;
+  ASSERT_TRUE(Call(server_.admin(), &v1::AdminService::Stub::ListPublishers,
+                   v1::ListPublishersRequest(), &publishers)
+                  .ok());
+  ASSERT_EQ(publishers.publishers_size(), 2);
+  EXPECT_EQ(publishers.publishers(0).name(), "publishers/gateway");
+  EXPECT_EQ(publishers.publishers(0).epoch(), 7);
+  EXPECT_EQ(publishers.publishers(0).last_number(), 4);
+  EXPECT_FALSE(publishers.publishers(0).attached());
+}
+
+TEST_F(UpgradeTest, ProgressIsWhatItWas) {
+  const v1::RuleProgress photos = server_.Progress("buckets/photos/rules/dr");
+  EXPECT_TRUE(test::AddsUp(photos)) << photos.DebugString();
+  EXPECT_EQ(photos.historical().total_objects(), 12);
+  EXPECT_EQ(photos.historical().done_objects(), 5);
+  EXPECT_EQ(photos.historical().bytes(), 4196);
+  EXPECT_EQ(photos.live().pending(), 2);
+  EXPECT_EQ(photos.live().oldest_pending_key(), "a/1");
+  const v1::RuleProgress videos = server_.Progress("buckets/videos/rules/dr");
+  EXPECT_TRUE(test::AddsUp(videos)) << videos.DebugString();
+  EXPECT_EQ(videos.live().published(), 6);
+  EXPECT_EQ(videos.live().pending(), 4);
+  EXPECT_EQ(videos.live().oldest_pending_key(), "v/2");
+}
+
+TEST_F(UpgradeTest, ARepeatGetsTheAnswerOfTheServerBefore) {
+  auto request = test::RuleRequest("videos", "videos-us");
+  request.set_request_id(RequestId(3));
+  request.mutable_rule()->MergeFrom(FromJson<v1::Rule>(
+      R"({"transfer":"ACCELERATED","sseKms":{"replicate":true,
+          "replicaKmsKey":"key-1"}})"));
+  v1::Rule rule;
+  const grpc::Status status = server_.CreateRule(request, &rule);
+  ASSERT_TRUE(status.ok()) << RefusalOf(status);
+  EXPECT_EQ(rule.name(), "buckets/videos/rules/dr");
+  EXPECT_EQ(rule.state(), v1::Rule::STARTING);  // As it was then.
+  EXPECT_EQ(rule.etag(), "814a80ef1d7b5699");
+  request.mutable_rule()->clear_sse_kms();
+  EXPECT_REFUSED(server_.CreateRule(request), INVALID_ARGUMENT,
+                 "REQUEST_ID_REUSED");
+
+  v1::CreateBucketRequest bucket_request;
+  bucket_request.set_bucket_id("photos");
+  bucket_request.set_request_id(RequestId(1));
+  bucket_request.mutable_bucket()->set_region("regions/oss-cn-hangzhou");
+  bucket_request.mutable_bucket()->set_owner("acme");
+  v1::Bucket bucket;
+  ASSERT_TRUE(Call(server_.buckets(), &v1::BucketService::Stub::CreateBucket,
+                   bucket_request, &bucket)
+                  .ok());
+  EXPECT_EQ(bucket.name(), "buckets/photos");
+  EXPECT_THAT(AuditedMethods(), IsEmpty());
+}
+
+TEST_F(UpgradeTest, APublisherGoesOnWhereItWas) {
+  ScriptedPublisher publisher(server_);
+  EXPECT_EQ(publisher.Hello("gateway", "regions/oss-cn-hangzhou", 7), 4);
+  EXPECT_EQ(publisher.Batch(4, {MakeChange("photos", "a/3")})->accepted(), 0);
+  EXPECT_EQ(publisher.Batch(5, {MakeChange("photos", "a/3")})->accepted(), 1);
+  EXPECT_EQ(server_.Progress("buckets/photos/rules/dr").live().pending(), 3);
+}
+
+TEST_F(UpgradeTest, ACopierGoesOnWithWhatItHeld) {
+  ScriptedCopier copier(server_);
+  EXPECT_EQ(copier.Hello(OldCopier()), 1);
+  // The rest of a log, in the encoding of the version before.
+  std::vector<std::string> keys;
+  for (int i = 0; i < 2; ++i) {
+    const auto response = copier.Await(ScriptedCopier::Response::kSegment);
+    ASSERT_TRUE(response.has_value());
+    v1::ChangeBatch changes;
+    ASSERT_TRUE(changes.ParseFromString(response->segment().changes()));
+    for (const auto& change : changes.changes()) keys.push_back(change.key());
+  }
+  EXPECT_THAT(keys, ElementsAre("v/0", "v/1", "v/2", "v/3", "v/4", "v/9"));
+  v1::Checkpoint settled;
+  settled.set_unit(8);
+  settled.set_token(1099511627778);
+  settled.mutable_from()->set_sequence(2);
+  settled.mutable_to()->set_sequence(6);
+  settled.set_applied(4);
+  EXPECT_EQ(copier.Commit(settled).result(), v1::CheckpointAck::RECORDED);
+  EXPECT_EQ(server_.Progress("buckets/videos/rules/dr").live().pending(), 0);
+  // The other rule holds as many leases as it may; its log waited for one. The
+  // token is above all that the server before gave for the rule.
+  v1::Lease inventory;
+  inventory.set_unit(2);
+  inventory.set_token(1099511627778);
+  copier.Release(inventory);
+  const v1::Lease log = copier.AwaitGrant(v1::Lease::CHANGES);
+  EXPECT_EQ(log.unit(), 7);
+  EXPECT_GT(log.token(), 1099511627781);
+}
+
+TEST_F(UpgradeTest, WhatWasClosingCloses) {
+  ScriptedCopier copier(server_);
+  EXPECT_EQ(copier.Hello(OldCopier()), 1);
+  const auto revoke = copier.Await(ScriptedCopier::Response::kRevoke);
+  ASSERT_TRUE(revoke.has_value());
+  EXPECT_EQ(revoke->revoke().unit(), 9);
+  v1::Lease probe;
+  probe.set_unit(9);
+  probe.set_token(1099511627777);
+  copier.Release(probe, "REVOKED");
+  v1::Rule rule;
+  EXPECT_TRUE(test::Eventually([&] {
+    return server_.GetRule("buckets/docs/rules/dr", &rule).error_code() ==
+           grpc::StatusCode::NOT_FOUND;
+  }));
+  server_.AddRule("docs", "docs-dr");
+}
+
+TEST_F(UpgradeTest, ChangesAreMadeAndTold) {
+  v1::Rule rule;
+  ASSERT_TRUE(Call(server_.rules(), &Rules::ResumeRule,
+                   FromJson<v1::ResumeRuleRequest>(
+                       R"({"name":"buckets/art/rules/dr"})"),
+                   &rule)
+                  .ok());
+  EXPECT_EQ(rule.state(), v1::Rule::ACTIVE);
+  ASSERT_TRUE(Call(server_.rules(), &Rules::UpdateRule,
+                   FromJson<v1::UpdateRuleRequest>(
+                       R"({"rule":{"name":"buckets/photos/rules/dr",
+                                   "labels":{"tier":"2"}},
+                           "updateMask":"labels"})"),
+                   &rule)
+                  .ok());
+  EXPECT_EQ(rule.labels_size(), 1);
+  ASSERT_TRUE(Call(server_.regions(),
+                   &v1::RegionService::Stub::UpdateRegionPairPolicy,
+                   FromJson<v1::UpdateRegionPairPolicyRequest>(
+                       R"({"regionPairPolicy":{"profile":"any-pair"}})"))
+                  .ok());
+  server_.SetStore(test::kSydney);
+  EXPECT_THAT(AuditedMethods(),
+              ElementsAre("crr.v1.RegionService/UpdateRegion",
+                          "crr.v1.RegionService/UpdateRegionPairPolicy",
+                          "crr.v1.ReplicationService/UpdateRule",
+                          "crr.v1.ReplicationService/ResumeRule"));
+  // What waited for that store starts.
+  ScriptedCopier copier(server_);
+  ASSERT_GT(copier.Hello("copier-2"), 0);
+  const auto grant = copier.Await(ScriptedCopier::Response::kGrant);
+  ASSERT_TRUE(grant.has_value());
+  EXPECT_EQ(grant->grant().kind(), v1::Lease::PROBE);
+  EXPECT_EQ(grant->grant().rule(), "buckets/logs/rules/dr");
+}
+
+}  // namespace
+}  // namespace crr

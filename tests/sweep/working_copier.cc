@@ -1,0 +1,215 @@
+#include "tests/sweep/working_copier.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <tuple>
+#include <utility>
+
+#include "tests/rpc/streams.h"
+
+namespace crr::test {
+namespace {
+
+bool AtOrPast(const v1::Cursor& cursor, const v1::Cursor& wanted) {
+  return std::make_tuple(cursor.sequence(), cursor.key()) >=
+         std::make_tuple(wanted.sequence(), wanted.key());
+}
+
+}  // namespace
+
+bool WorkingCopier::Connect(v1::CopierService::Stub& service) {
+  stream_.reset();
+  context_ = std::make_unique<grpc::ClientContext>();
+  SetPatience(*context_);
+  stream_ = service.Session(context_.get());
+  v1::SessionRequest request;
+  v1::Hello& hello = *request.mutable_hello();
+  hello = ScriptedCopier::MakeHello("copier-1");
+  if (session_ != 0) hello.set_session_number(session_);
+  for (const auto& [unit, held] : held_) {
+    v1::HeldLease& lease = *hello.add_held();
+    lease.set_unit(unit);
+    lease.set_token(held.lease.token());
+    lease.set_received_sequence(held.reached.sequence());
+  }
+  v1::SessionResponse response;
+  if (!Send(request) || !stream_->Read(&response)) return false;
+  EXPECT_TRUE(response.has_welcome());
+  session_ = response.welcome().session_number();
+  for (const v1::HeldLease& lease : response.welcome().not_held()) Drop(lease);
+  for (const auto& [unit, held] : held_) {
+    for (const v1::Checkpoint& checkpoint : held.unanswered) {
+      v1::SessionRequest again;
+      *again.mutable_checkpoint() = checkpoint;
+      if (!Send(again)) return false;
+    }
+  }
+  return true;
+}
+
+bool WorkingCopier::Work() {
+  v1::SessionRequest request;
+  request.mutable_heartbeat()->set_number(++heartbeats_);
+  if (!Send(request)) return false;
+  v1::SessionResponse response;
+  while (stream_->Read(&response)) {
+    if (!response.has_heartbeat_ack()) {
+      if (!OnMessage(response)) return false;
+      continue;
+    }
+    for (const auto& lease : response.heartbeat_ack().not_renewed()) {
+      Drop(lease);
+    }
+    return true;
+  }
+  return false;
+}
+
+bool WorkingCopier::Holds(const std::string& rule) const {
+  for (const auto& [unit, held] : held_) {
+    if (held.lease.rule() == rule) return true;
+  }
+  return false;
+}
+
+bool WorkingCopier::Finish() {
+  for (const auto& [unit, held] : held_) {
+    if (!Release(held)) return false;
+  }
+  while (!held_.empty()) {
+    v1::SessionResponse response;
+    if (!stream_->Read(&response) || !OnMessage(response)) return false;
+  }
+  v1::SessionRequest request;
+  request.mutable_finish();
+  if (!Send(request)) return false;
+  v1::SessionResponse response;
+  while (stream_->Read(&response)) {
+  }
+  return stream_->Finish().ok();
+}
+
+bool WorkingCopier::Send(const v1::SessionRequest& request) {
+  return stream_->Write(request);
+}
+
+bool WorkingCopier::Report(Held& held, const v1::Checkpoint& checkpoint) {
+  held.reached = checkpoint.to();
+  held.unanswered.push_back(checkpoint);
+  v1::SessionRequest request;
+  *request.mutable_checkpoint() = checkpoint;
+  return Send(request);
+}
+
+bool WorkingCopier::Release(const Held& held) {
+  v1::SessionRequest request;
+  request.mutable_release()->set_unit(held.lease.unit());
+  request.mutable_release()->set_token(held.lease.token());
+  request.mutable_release()->set_reason("REVOKED");
+  return Send(request);
+}
+
+WorkingCopier::Leases::iterator WorkingCopier::Find(int64_t unit,
+                                                    int64_t token) {
+  const auto found = held_.find(unit);
+  const bool held =
+      found != held_.end() && found->second.lease.token() == token;
+  return held ? found : held_.end();
+}
+
+void WorkingCopier::Drop(const v1::HeldLease& lease) {
+  const auto found = Find(lease.unit(), lease.token());
+  if (found != held_.end()) held_.erase(found);
+}
+
+bool WorkingCopier::OnMessage(const v1::SessionResponse& response) {
+  if (response.has_grant()) return OnGrant(response.grant());
+  if (response.has_segment()) return OnSegment(response.segment());
+  if (response.has_checkpoint_ack()) return OnAck(response.checkpoint_ack());
+  if (response.has_revoke()) {
+    const auto found =
+        Find(response.revoke().unit(), response.revoke().token());
+    return found == held_.end() || Release(found->second);
+  }
+  if (response.has_release_ack()) {
+    v1::HeldLease lease;
+    lease.set_unit(response.release_ack().unit());
+    lease.set_token(response.release_ack().token());
+    Drop(lease);
+    return true;
+  }
+  ADD_FAILURE() << "unexpected: " << response.DebugString();
+  return true;
+}
+
+bool WorkingCopier::OnGrant(const v1::Lease& lease) {
+  int64_t& highest = highest_token_[lease.unit()];
+  EXPECT_GT(lease.token(), highest) << lease.DebugString();
+  highest = lease.token();
+  Held& held = held_[lease.unit()];
+  held = {.lease = lease, .reached = lease.cursor(), .unanswered = {}};
+  switch (lease.kind()) {
+    case v1::Lease::PROBE:
+      return Report(held, GoodProbe(lease));
+    case v1::Lease::INVENTORY:
+      return OnInventory(held);
+    case v1::Lease::BACKFILL: {
+      v1::Checkpoint copied = CheckpointOf(lease);
+      copied.mutable_to()->set_key(lease.range_end());
+      copied.set_complete(true);
+      copied.set_applied(2);
+      copied.set_bytes(100);
+      return Report(held, copied);
+    }
+    default:
+      return true;  // Its segments follow.
+  }
+}
+
+bool WorkingCopier::OnInventory(Held& held) {
+  v1::Checkpoint listed = CheckpointOf(held.lease);
+  *listed.mutable_from() = held.reached;
+  const bool last = !held.reached.key().empty();
+  v1::Checkpoint::Range& range = *listed.add_ranges();
+  range.set_end(last ? "a/9" : "a/5");
+  range.set_objects(2);
+  listed.mutable_to()->set_key(range.end());
+  listed.set_complete(last);
+  return Report(held, listed);
+}
+
+bool WorkingCopier::OnSegment(const v1::Segment& segment) {
+  const auto found = Find(segment.unit(), segment.token());
+  if (found == held_.end()) return true;
+  Held& held = found->second;
+  v1::Checkpoint settled = CheckpointOf(held.lease);
+  *settled.mutable_from() = held.reached;
+  settled.mutable_to()->set_sequence(segment.last_sequence());
+  settled.set_applied(segment.last_sequence() - held.reached.sequence());
+  return Report(held, settled);
+}
+
+bool WorkingCopier::OnAck(const v1::CheckpointAck& ack) {
+  const auto found = Find(ack.unit(), ack.token());
+  if (found == held_.end()) return true;
+  Held& held = found->second;
+  if (ack.result() == v1::CheckpointAck::FENCED) {
+    held_.erase(found);  // It expired: another grant follows.
+    return true;
+  }
+  // Two reports before one answer: the first of them is repeated after both
+  // were stored.
+  EXPECT_TRUE(AtOrPast(ack.cursor(), held.unanswered.front().to()) ||
+              held.lease.kind() == v1::Lease::PROBE)
+      << ack.DebugString() << held.unanswered.front().DebugString();
+  const bool complete = held.unanswered.front().complete();
+  held.unanswered.pop_front();
+  if (complete) {
+    held_.erase(found);
+    return true;
+  }
+  return held.lease.kind() != v1::Lease::INVENTORY || OnInventory(held);
+}
+
+}  // namespace crr::test

@@ -1,0 +1,68 @@
+#ifndef CRR_TESTS_SWEEP_WORKING_COPIER_H_
+#define CRR_TESTS_SWEEP_WORKING_COPIER_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <grpcpp/grpcpp.h>
+
+#include "crr/v1/copier_service.grpc.pb.h"
+
+namespace crr::test {
+
+// A copier that does at once whatever it is granted, in a way that depends on
+// nothing but the grant, and that comes back to a restarted server as the same
+// session, with what it held: reports that were not answered are repeated word
+// for word. Every probe is good; every inventory lists two ranges; every change
+// is applied.
+//
+// Adds a test failure when a unit is granted under a token that is not above
+// all its tokens before (I5). Thread-compatible.
+class WorkingCopier {
+ public:
+  // Begins or resumes the session. False when the stream broke.
+  bool Connect(v1::CopierService::Stub& service);
+  // Does what has come by now. False when the stream broke.
+  bool Work();
+  // Whether it holds a lease of the rule.
+  bool Holds(const std::string& rule) const;
+  // Gives everything back and ends in order. False when the stream broke.
+  bool Finish();
+
+ private:
+  struct Held {
+    v1::Lease lease;
+    v1::Cursor reached;  // Of the last report.
+    std::deque<v1::Checkpoint> unanswered;
+  };
+  using Leases = std::map<int64_t, Held>;  // By unit.
+
+  bool Send(const v1::SessionRequest& request);
+  bool Report(Held& held, const v1::Checkpoint& checkpoint);
+  bool Release(const Held& held);
+  void Drop(const v1::HeldLease& lease);
+
+  bool OnMessage(const v1::SessionResponse& response);
+  bool OnGrant(const v1::Lease& lease);
+  bool OnInventory(Held& held);
+  bool OnSegment(const v1::Segment& segment);
+  bool OnAck(const v1::CheckpointAck& ack);
+  // The lease, if it is held under this very token.
+  Leases::iterator Find(int64_t unit, int64_t token);
+
+  std::unique_ptr<grpc::ClientContext> context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::SessionRequest,
+                                           v1::SessionResponse>>
+      stream_;
+  int64_t session_ = 0;
+  int64_t heartbeats_ = 0;
+  Leases held_;
+  std::map<int64_t, int64_t> highest_token_;  // By unit.
+};
+
+}  // namespace crr::test
+
+#endif  // CRR_TESTS_SWEEP_WORKING_COPIER_H_
