@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <regex>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
