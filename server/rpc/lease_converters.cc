@@ -1,6 +1,7 @@
 #include "server/rpc/lease_converters.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -171,16 +172,19 @@ HelloMessage FromProto(const v1::Hello& hello, std::vector<Violation>& found) {
       refuse("INVALID_NAME", "region", region.status().message());
     }
   }
-  if (hello.slots() < 1 || hello.slots() > limits::kSlotsMax) {
-    refuse("REQUIRED_FIELD_MISSING", "slots", "1 to 1,024");
-  }
-  if (hello.lease_credit() < 1 ||
-      hello.lease_credit() > limits::kLeaseCreditMax) {
-    refuse("REQUIRED_FIELD_MISSING", "lease_credit", "1 to 1,024");
-  }
-  if (hello.segment_credit_bytes() < limits::kSegmentCreditBytesMin) {
-    refuse("REQUIRED_FIELD_MISSING", "segment_credit_bytes", "1 MiB or more");
-  }
+  constexpr int64_t kNoMax = std::numeric_limits<int64_t>::max();
+  const auto check = [&](int64_t value, int64_t min, int64_t max,
+                         absl::string_view field) {
+    if (value >= min && value <= max) return;
+    refuse(value == 0 ? "REQUIRED_FIELD_MISSING" : "INVALID_LIMITS", field,
+           max == kNoMax ? absl::StrCat("must be ", min, " or more")
+                         : absl::StrCat("must be ", min, " to ", max));
+  };
+  check(hello.slots(), 1, limits::kSlotsMax, "slots");
+  check(hello.lease_credit(), 1, limits::kLeaseCreditMax, "lease_credit");
+  // More than is used is taken for what is used.
+  check(hello.segment_credit_bytes(), limits::kSegmentCreditBytesMin, kNoMax,
+        "segment_credit_bytes");
   if (hello.held_size() > limits::kLeaseCreditMax) {
     refuse("MALFORMED_MESSAGE", "held", "more leases than can be held");
     return parsed;

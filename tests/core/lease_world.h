@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,8 @@ struct LeaseWorld {
       }
       restored.closing = rule_table::UidsInState(txn, RuleState::kClosing,
                                                  std::nullopt);
+      restored.paused = rule_table::UidsInState(txn, RuleState::kPaused,
+                                                std::nullopt);
     });
     core->Restore(restored);
   }
@@ -166,18 +169,62 @@ struct LeaseWorld {
     Publish(setup.source, changes);
     return rule_uid;
   }
-  // DeleteRule, in line with whatever waits; nothing is settled.
-  void SubmitDelete(int64_t rule_uid) {
+  // What a user does to a rule, in line with whatever waits; nothing is
+  // settled, and nothing happens when it is refused or the rule is gone.
+  using RuleChange =
+      std::function<absl::StatusOr<RuleOutcome>(Transaction&, const Rule&)>;
+  void Submit(int64_t rule_uid, RuleChange change) {
     store.Submit(
-        [rule_uid, now = clock.WallNow()](
+        [rule_uid, change = std::move(change)](
             Transaction& txn) -> absl::StatusOr<WorkEvents> {
           const auto rule = rule_table::Get(txn, rule_uid);
           if (!rule) return WorkEvents{};
-          auto outcome = DeleteRule(txn, *rule, now);
+          auto outcome = change(txn, *rule);
           if (!outcome.ok()) return outcome.status();
           return outcome->events;
         },
         [this](const WorkEvents& events) { core->OnWork(events); });
+  }
+  void SubmitDelete(int64_t rule_uid) {
+    Submit(rule_uid, [now = clock.WallNow()](Transaction& txn,
+                                             const Rule& rule) {
+      return DeleteRule(txn, rule, now);
+    });
+  }
+  void SubmitPause(int64_t rule_uid) {
+    Submit(rule_uid, [now = clock.WallNow()](Transaction& txn,
+                                             const Rule& rule) {
+      return PauseRule(txn, rule, now);
+    });
+  }
+  void SubmitResume(int64_t rule_uid) {
+    Submit(rule_uid, [now = clock.WallNow()](Transaction& txn,
+                                             const Rule& rule) {
+      return ResumeRule(txn, rule, now);
+    });
+  }
+  void SubmitLimits(int64_t rule_uid, int64_t max_leases,
+                    int64_t max_bytes_per_second = 0) {
+    Submit(rule_uid, [=, now = clock.WallNow()](Transaction& txn,
+                                                const Rule& rule) {
+      Rule changed = rule;
+      changed.max_leases = max_leases;
+      changed.max_bytes_per_second = max_bytes_per_second;
+      return UpdateRule(txn, rule, changed, {}, now);
+    });
+  }
+  void Pause(int64_t rule_uid) {
+    SubmitPause(rule_uid);
+    store.Settle();
+  }
+  void Resume(int64_t rule_uid) {
+    SubmitResume(rule_uid);
+    store.Settle();
+  }
+  void SetLimits(int64_t rule_uid, int64_t max_leases,
+                 int64_t max_bytes_per_second = 0) {
+    SubmitLimits(rule_uid, max_leases, max_bytes_per_second);
+    store.Settle();
   }
   void Delete(int64_t rule_uid) {
     SubmitDelete(rule_uid);

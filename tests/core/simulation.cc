@@ -1,6 +1,8 @@
 #include "tests/core/simulation.h"
 
 #include <algorithm>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -86,6 +88,8 @@ void Simulation::StartServer() {
     }
     restored.closing =
         rule_table::UidsInState(txn, RuleState::kClosing, std::nullopt);
+    restored.paused =
+        rule_table::UidsInState(txn, RuleState::kPaused, std::nullopt);
   });
   core_->Restore(restored);
   next_tick_ = clock_.Now() + core_->tick_interval();
@@ -103,6 +107,7 @@ void Simulation::RestartServer() {
   ++reached_["a restart"];
   store_.Crash();
   batch_is_under_way_ = false;
+  for (auto& [rule_uid, excess] : excess_) excess.untold = 0;
   wire_.BreakAll([this](size_t bound) { return Pick(bound); });
   StartServer();
 }
@@ -181,7 +186,7 @@ void Simulation::Step() {
 void Simulation::Disturb() {
   const auto pick = [this](size_t bound) { return Pick(bound); };
   ModelCopier& copier = SomeCopier();
-  switch (Pick(13)) {
+  switch (Pick(17)) {
     case 0:  // A process dies, and another comes under its name.
     case 1: {
       const std::string id = copier.id();
@@ -244,6 +249,14 @@ void Simulation::Disturb() {
       } else if (OneIn(4)) {
         store_.attached.clear();
       }
+      break;
+    case 13:
+    case 14:
+      PauseOrResumeRule();
+      break;
+    case 15:
+    case 16:
+      SetLimits();
       break;
   }
 }
@@ -319,24 +332,128 @@ void Simulation::CreateRule() {
       [this](const WorkEvents& events) { core_->OnWork(events); });
 }
 
-void Simulation::DeleteRule() {
-  const Pair& pair = pairs_[Pick(pairs_.size())];
+void Simulation::ChangeRule(const Pair& pair, RuleChange change,
+                            std::function<void()> told) {
   store_.Submit(
-      [this, source = pair.source, now = clock_.WallNow()](
+      [source = pair.source, change = std::move(change)](
           Transaction& txn) -> absl::StatusOr<WorkEvents> {
         const auto rule = rule_table::GetBySource(txn, source);
         if (!rule) return WorkEvents{};
-        if (unit_table::RuleHasLease(txn, rule->uid)) {
-          ++reached_["a rule closed under a lease"];
-        }
-        auto outcome = crr::DeleteRule(txn, *rule, now);
+        auto outcome = change(txn, *rule);
         if (!outcome.ok()) return outcome.status();
         return outcome->events;
       },
-      [this](const WorkEvents& events) { core_->OnWork(events); });
+      [this, told = std::move(told)](const WorkEvents& events) {
+        core_->OnWork(events);
+        told();
+      });
+}
+
+void Simulation::DeleteRule() {
+  ChangeRule(pairs_[Pick(pairs_.size())],
+             [this, now = clock_.WallNow()](Transaction& txn,
+                                            const Rule& rule) {
+               if (unit_table::RuleHasLease(txn, rule.uid)) {
+                 ++reached_["a rule closed under a lease"];
+               }
+               if (rule.state == RuleState::kPaused) {
+                 ++reached_["a paused rule closed"];
+               }
+               return crr::DeleteRule(txn, rule, now);
+             });
+}
+
+void Simulation::PauseOrResumeRule() {
+  ChangeRule(pairs_[Pick(pairs_.size())],
+             [this, now = clock_.WallNow()](Transaction& txn,
+                                            const Rule& rule) {
+               if (rule.state == RuleState::kPaused) {
+                 ++reached_["a resume"];
+                 return crr::ResumeRule(txn, rule, now);
+               }
+               if (rule.state == RuleState::kActive &&
+                   unit_table::RuleHasLease(txn, rule.uid)) {
+                 ++reached_["a pause under a lease"];
+               }
+               return crr::PauseRule(txn, rule, now);
+             });
+}
+
+void Simulation::SetLimits() {
+  // The rule that it met, for the time between its commit and its answer.
+  const auto changed = std::make_shared<int64_t>(0);
+  ChangeRule(
+      pairs_[Pick(pairs_.size())],
+      [this, changed, max_leases = static_cast<int64_t>(Pick(4)),
+       rate = static_cast<int64_t>(Pick(2)) * 1000,
+       now = clock_.WallNow()](Transaction& txn, const Rule& rule) {
+        Rule next = rule;
+        next.max_leases = max_leases;
+        next.max_bytes_per_second = rate;
+        auto outcome = UpdateRule(txn, rule, next, {}, now);
+        if (outcome.ok()) {
+          *changed = rule.uid;
+          Excess& excess = excess_[rule.uid];
+          const int64_t old = LeaseBoundOf(rule);
+          excess.leases_max =
+              std::max(excess.leases_max,
+                       old == 0 ? std::numeric_limits<int64_t>::max() : old);
+          ++excess.untold;
+          const int64_t bound = LeaseBoundOf(next);
+          if (bound > 0 && LeasesOf(txn, rule.uid) > bound) {
+            ++reached_["a bound below the leases that live"];
+          }
+        }
+        return outcome;
+      },
+      [this, changed] {
+        const auto excess = excess_.find(*changed);
+        if (excess == excess_.end() || excess->second.untold == 0) return;
+        --excess->second.untold;
+      });
 }
 
 // --------------------------------------------------------------------- checks
+
+int64_t Simulation::LeasesOf(ReadTransaction& txn, int64_t rule_uid) {
+  int64_t leases = 0;
+  for (const Unit& unit : unit_table::OfRule(txn, rule_uid)) {
+    leases += unit_table::GetLease(txn, unit.id).has_value();
+  }
+  return leases;
+}
+
+// No rule has more leases than it may, and a rule that is PAUSED gets none.
+void Simulation::CheckBounds(ReadTransaction& txn) {
+  std::map<int64_t, int64_t> paused;
+  for (const auto& row : txn.Query("SELECT rule_uid FROM rules")) {
+    const Rule rule = *rule_table::Get(txn, row.Int(0));
+    const int64_t leases = LeasesOf(txn, rule.uid);
+    const int64_t bound = LeaseBoundOf(rule);
+    int64_t leases_max =
+        bound == 0 ? std::numeric_limits<int64_t>::max() : bound;
+    if (const auto found = excess_.find(rule.uid); found != excess_.end()) {
+      Excess& excess = found->second;
+      leases_max = std::max(leases_max, excess.leases_max);
+      if (excess.untold == 0) {
+        excess.leases_max =
+            std::min(excess.leases_max,
+                     leases + store_.waiting(ManualStore::Kind::kGrant));
+      }
+    }
+    if (leases > leases_max) {
+      Fail(absl::StrCat("rule ", rule.uid, " has ", leases,
+                        " leases; its bound is ", bound));
+    }
+    if (rule.state != RuleState::kPaused) continue;
+    const auto before = paused_leases_.find(rule.uid);
+    if (before != paused_leases_.end() && leases > before->second) {
+      Fail(absl::StrCat("rule ", rule.uid, " is paused and was given a lease"));
+    }
+    paused[rule.uid] = leases;
+  }
+  paused_leases_ = std::move(paused);
+}
 
 void Simulation::CheckTables() {
   tables_.Do([&](Transaction& txn) {
@@ -354,15 +471,7 @@ void Simulation::CheckTables() {
       }
       seen = {row.Int(1), cursor};
     }
-    for (const auto& row : txn.Query(
-             "SELECT u.rule_uid, r.max_leases, count(*) FROM leases l "
-             "JOIN work_units u ON u.unit_id = l.unit_id "
-             "JOIN rules r ON r.rule_uid = u.rule_uid GROUP BY u.rule_uid")) {
-      if (row.Int(1) > 0 && row.Int(2) > row.Int(1)) {
-        Fail(absl::StrCat("rule ", row.Int(0), " has ", row.Int(2),
-                          " leases; its bound is ", row.Int(1)));
-      }
-    }
+    CheckBounds(txn);
     for (const auto& row : txn.Query(
              "SELECT r.rule_uid, c.published, c.applied + c.collapsed + "
              "c.resync + c.failed, "
@@ -439,6 +548,12 @@ void Simulation::Finish() {
     }
     Advance(absl::Milliseconds(250));
     SendBatch();
+    for (const Pair& pair : pairs_) {
+      ChangeRule(pair, [now = clock_.WallNow()](Transaction& txn,
+                                                const Rule& rule) {
+        return crr::ResumeRule(txn, rule, now);
+      });
+    }
     for (bool busy = true; busy;) {
       busy = RunStep() || store_.Deliver() || store_.RunRead() ||
              wire_.DeliverUp(*core_, pick);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -83,6 +84,8 @@ class Simulation {
   void WriteSomething();
   void CreateRule();
   void DeleteRule();
+  void PauseOrResumeRule();
+  void SetLimits();
   void SendBatch();
   bool RunStep();
   ModelCopier& SomeCopier() { return *copiers_[Pick(copiers_.size())]; }
@@ -90,7 +93,16 @@ class Simulation {
     return frozen_until_[copier.id()] > clock_.Now();
   }
 
+  // Puts what a user does to the rule of a pair in line. `told`: the core has
+  // heard of it.
+  using RuleChange =
+      std::function<absl::StatusOr<RuleOutcome>(Transaction&, const Rule&)>;
+  void ChangeRule(const Pair& pair, RuleChange change,
+                  std::function<void()> told = [] {});
+  int64_t LeasesOf(ReadTransaction& txn, int64_t rule_uid);
+
   void CheckTables();
+  void CheckBounds(ReadTransaction& txn);
   void CheckWriters();
   bool Done();
   void Finish();
@@ -126,6 +138,14 @@ class Simulation {
   std::map<int64_t, std::set<std::string>> logged_;
 
   std::map<int64_t, Seen> units_seen_;
+  // Rules with more leases than their bound, since that was lowered: they may
+  // keep as many, and those that are being granted, but get no more.
+  struct Excess {
+    int64_t leases_max = 0;
+    int untold = 0;  // Changes that the core has not heard of yet.
+  };
+  std::map<int64_t, Excess> excess_;
+  std::map<int64_t, int64_t> paused_leases_;  // By rule that is PAUSED.
 };
 
 }  // namespace crr::test

@@ -64,8 +64,10 @@ TEST(SimulationTest, NothingIsEverBroken) {
   // What it was never brought to, it did not show.
   for (const char* what :
        {"a batch again", "a checkpoint again", "a fenced checkpoint", "a grant",
-        "a kill at work", "a lease lost by its holder", "a restart", "a rule",
-        "a rule closed under a lease", "an expiry"}) {
+        "a kill at work", "a lease lost by its holder", "a pause under a lease",
+        "a paused rule closed", "a bound below the leases that live",
+        "a restart", "a resume", "a rule", "a rule closed under a lease",
+        "an expiry"}) {
     RecordProperty(what, std::to_string(reached[what]));
     EXPECT_GE(reached[what], static_cast<int64_t>(seeds / 10)) << what;
   }

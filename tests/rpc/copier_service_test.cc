@@ -152,14 +152,14 @@ TEST_F(CopierServiceTest, BadHellosAreRefusedFieldByField) {
                  "REQUIRED_FIELD_MISSING hello.segment_credit_bytes"}},
            Case{R"({"copierId":"c","slots":1025,"leaseCredit":1025,
                     "segmentCreditBytes":"1048575"})",
-                {"REQUIRED_FIELD_MISSING hello.slots",
-                 "REQUIRED_FIELD_MISSING hello.lease_credit",
-                 "REQUIRED_FIELD_MISSING hello.segment_credit_bytes"}},
+                {"INVALID_LIMITS hello.slots",
+                 "INVALID_LIMITS hello.lease_credit",
+                 "INVALID_LIMITS hello.segment_credit_bytes"}},
            Case{R"({"copierId":"c","slots":-1,"leaseCredit":-1,
                     "segmentCreditBytes":"-1"})",
-                {"REQUIRED_FIELD_MISSING hello.slots",
-                 "REQUIRED_FIELD_MISSING hello.lease_credit",
-                 "REQUIRED_FIELD_MISSING hello.segment_credit_bytes"}},
+                {"INVALID_LIMITS hello.slots",
+                 "INVALID_LIMITS hello.lease_credit",
+                 "INVALID_LIMITS hello.segment_credit_bytes"}},
        }) {
     SCOPED_TRACE(c.json);
     ScriptedCopier copier(server_);
