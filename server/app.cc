@@ -18,6 +18,7 @@
 #include <variant>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -61,7 +62,7 @@ void Knock(const std::string& address) {
       0) {
     return;
   }
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd >= 0) {
     // Refused means that it has ended already.
     static_cast<void>(connect(fd, found->ai_addr, found->ai_addrlen));
@@ -72,6 +73,15 @@ void Knock(const std::string& address) {
 
 // Between two tries to cut connections that came while the server stopped.
 constexpr std::chrono::milliseconds kCutInterval{20};
+
+bool IsAddress(absl::string_view listen) {
+  if (absl::StartsWith(listen, "unix:")) return true;
+  const size_t colon = listen.rfind(':');
+  int port = 0;
+  return colon != absl::string_view::npos && colon > 0 &&
+         absl::SimpleAtoi(listen.substr(colon + 1), &port) && port >= 0 &&
+         port <= 65'535;
+}
 
 bool IsLoopback(absl::string_view listen) {
   const std::string host(listen.substr(0, listen.rfind(':')));
@@ -97,6 +107,10 @@ void Configure(grpc::ServerBuilder& builder) {
                              connection::kStreamsMax);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              connection::kHandshakeMs);
+  // A few bytes could unpack to more than the bound on messages, which gRPC
+  // checks too late.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   // Two servers on one port must not share it unnoticed.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
@@ -106,10 +120,17 @@ void Configure(grpc::ServerBuilder& builder) {
 absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
                                                 const Clock& clock) {
   CRR_RETURN_IF_ERROR(options.lease.Validate());
-  if (!options.allow_plaintext && !IsLoopback(options.listen)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        options.listen, " is not a loopback address: this version speaks "
-                        "plaintext only; allow it with --allow_plaintext"));
+  for (const std::string* listen : {&options.listen, &options.metrics_listen}) {
+    if (listen == &options.metrics_listen && listen->empty()) continue;
+    if (!IsAddress(*listen)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("`", *listen, "` is not HOST:PORT"));
+    }
+    if (!options.allow_plaintext && !IsLoopback(*listen)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          *listen, " is not a loopback address: this version speaks plaintext "
+                   "only; allow it with --allow_plaintext"));
+    }
   }
   std::unique_ptr<App> app(new App());
   CRR_ASSIGN_OR_RETURN(app->database_,

@@ -29,12 +29,15 @@ struct RegionPattern {
   Kind kind = Kind::kAny;
   // The region's id; "1" or "2" for an area; empty for any.
   std::string value;
+  friend bool operator==(const RegionPattern&, const RegionPattern&) = default;
 };
 
 struct RegionPairEntry {
   bool allow = false;
   RegionPattern source;
   RegionPattern destination;
+  friend bool operator==(const RegionPairEntry&,
+                         const RegionPairEntry&) = default;
 };
 
 // First match wins; no match refuses.

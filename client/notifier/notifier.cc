@@ -63,6 +63,7 @@ void Notifier::Stop() {
   MutexLock lock(mu_);
   stopping_ = true;
   changed_.NotifyAll();
+  if (call_ != nullptr) call_->TryCancel();
   if (stream_ != nullptr) stream_->Finish();
   const Ticks end = clock_.Now() + kStopGrace;
   while (!ended_ && clock_.Now() < end) {
@@ -89,14 +90,27 @@ grpc::Status Notifier::PublishOnce() {
     stream_ = &stream;
   }
   const grpc::Status status = stream.Run(
-      hello, {.welcomed =
-                  [this] {
-                    if (on_ready_) std::exchange(on_ready_, nullptr)();
-                  },
+      hello, {.welcomed = [&] { return CheckStore(store); },
               .progressed = [this] { NoteProgress(); }});
   MutexLock lock(mu_);
   stream_ = nullptr;
   return status;
+}
+
+absl::Status Notifier::CheckStore(const v1::Store& opened) {
+  // Only a publisher that is attached is told that the store was replaced; it
+  // may have been between the look at the region and the attachment.
+  v1::Store now;
+  const grpc::Status status = GetStore(now);
+  if (!status.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("the region cannot be read: ", Describe(status)));
+  }
+  if (now.SerializeAsString() != opened.SerializeAsString()) {
+    return absl::UnavailableError("the region has another store now");
+  }
+  if (on_ready_) std::exchange(on_ready_, nullptr)();
+  return absl::OkStatus();
 }
 
 grpc::Status Notifier::GetStore(v1::Store& store) {
@@ -105,6 +119,19 @@ grpc::Status Notifier::GetStore(v1::Store& store) {
   // The first failure tells why at once; after it the next call goes out as
   // soon as the server is back, whatever the channel's own backoff.
   context.set_wait_for_ready(!state_.empty());
+  {
+    MutexLock lock(mu_);
+    if (stopping_) return grpc::Status::CANCELLED;
+    call_ = &context;
+  }
+  const grpc::Status status = AskForStore(context, store);
+  MutexLock lock(mu_);
+  call_ = nullptr;
+  return status;
+}
+
+grpc::Status Notifier::AskForStore(grpc::ClientContext& context,
+                                   v1::Store& store) {
   v1::GetRegionRequest request;
   request.set_name(RegionName(options_.region));
   v1::Region region;

@@ -51,7 +51,10 @@ class Notifier {
 
  private:
   grpc::Status PublishOnce();
+  // Whether the region's store is still the one that was opened.
+  absl::Status CheckStore(const v1::Store& opened);
   grpc::Status GetStore(v1::Store& store);
+  grpc::Status AskForStore(grpc::ClientContext& context, v1::Store& store);
   // Logs `status` unless the same trouble was logged last.
   void NoteTrouble(const grpc::Status& status);
   void NoteProgress();
@@ -72,6 +75,7 @@ class Notifier {
   Mutex mu_;
   CondVar changed_;
   PublishStream* stream_ ABSL_GUARDED_BY(mu_) = nullptr;  // While it runs.
+  grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;  // The same.
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 };

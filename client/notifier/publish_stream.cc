@@ -84,7 +84,7 @@ absl::Status PublishStream::HandleResponses(const Events& events) {
     if (response.has_welcome() && !pump_.has_value()) {
       pump_.emplace(journal_, clock_, Pump::Limits(),
                     response.welcome().last_number());
-      events.welcomed();
+      CRR_RETURN_IF_ERROR(events.welcomed());
     } else if (response.has_ack() && pump_.has_value()) {
       CRR_RETURN_IF_ERROR(pump_->Acknowledge(response.ack().number()));
       NoteProgress(events);

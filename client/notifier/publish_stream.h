@@ -29,7 +29,8 @@ class PublishStream {
 
   // Each is called at most once, in this order, by the thread in Run.
   struct Events {
-    std::function<void()> welcomed;
+    // An error ends the stream.
+    std::function<absl::Status()> welcomed;
     // Something was acknowledged, or there was nothing left to acknowledge.
     std::function<void()> progressed;
   };

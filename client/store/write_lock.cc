@@ -71,8 +71,7 @@ absl::StatusOr<absl::Time> WriteLock::Sample(const Clock& clock,
 }
 
 int64_t WriteLock::HorizonUs(const Record& record, Ticks now) const {
-  // The boot-time clock of another boot says nothing in this one; what was told
-  // then went with the stream that it was told on.
+  // The boot-time clock of another boot says nothing in this one.
   return record.boot == boot_ ? ToUs(now) + record.distance_us
                               : std::numeric_limits<int64_t>::min();
 }

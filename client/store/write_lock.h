@@ -23,6 +23,10 @@ namespace crr {
 // the lock's file holds that distance, is written only when it has changed, and
 // a sample in between costs no write: it tells the horizon, boot-time clock
 // plus distance, which every process computes alike.
+//
+// A boot begins anew: after a reboot nothing keeps a wall clock that has come up
+// behind the last sample from stamping writes before it. Their publisher says
+// so as soon as it is back, for its samples are the new clock's.
 // Thread-compatible; each user has one of its own.
 class WriteLock {
  public:

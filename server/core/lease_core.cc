@@ -63,7 +63,7 @@ void LeaseCore::Restore(const Restored& restored) {
     }
     by_copier_[copier] = number;
   }
-  for (const UnitInfo& info : restored.units) units_[info.unit_id].info = info;
+  for (const UnitInfo& info : restored.units) AddUnit(info);
   for (const LeaseRecord& lease : restored.leases) {
     UnitState& unit = units_.at(lease.unit_id);
     unit.phase = Phase::kLeased;
@@ -288,6 +288,20 @@ void LeaseCore::OfferUnit(UnitState& unit, Ticks not_before) {
                unit.info.max_leases, not_before, clock_.Now());
 }
 
+LeaseCore::UnitState& LeaseCore::AddUnit(const UnitInfo& info) {
+  UnitState& unit = units_[info.unit_id];
+  unit.info = info;
+  units_of_rule_[info.rule_uid].insert(info.unit_id);
+  return unit;
+}
+
+template <typename Act>
+void LeaseCore::ForUnitsOf(int64_t rule_uid, Act act) {
+  const auto found = units_of_rule_.find(rule_uid);
+  if (found == units_of_rule_.end()) return;
+  for (const int64_t unit_id : found->second) act(units_.at(unit_id));
+}
+
 void LeaseCore::RemoveUnit(int64_t unit_id) {
   const auto found = units_.find(unit_id);
   if (found == units_.end()) return;
@@ -296,6 +310,9 @@ void LeaseCore::RemoveUnit(int64_t unit_id) {
     DetachUnit(found->second);
   }
   retry_end_.erase(unit_id);
+  const auto of_rule = units_of_rule_.find(found->second.info.rule_uid);
+  of_rule->second.erase(unit_id);
+  if (of_rule->second.empty()) units_of_rule_.erase(of_rule);
   units_.erase(found);
 }
 
@@ -336,9 +353,7 @@ void LeaseCore::MaybeCloseRule(int64_t rule_uid) {
 
 void LeaseCore::OnWork(const WorkEvents& events) {
   for (const UnitInfo& info : events.added) {
-    UnitState& unit = units_[info.unit_id];
-    unit.info = info;
-    OfferUnit(unit, clock_.Now());
+    OfferUnit(AddUnit(info), clock_.Now());
   }
   for (const LogGrowth& growth : events.grown) {
     const auto found = units_.find(growth.unit_id);
@@ -361,34 +376,30 @@ void LeaseCore::OnWork(const WorkEvents& events) {
   }
   for (const int64_t rule_uid : events.resumed) {
     if (paused_.erase(rule_uid) == 0) continue;
-    for (auto& [unit_id, unit] : units_) {
-      if (unit.info.rule_uid == rule_uid &&
-          unit.phase == Phase::kOffered) {
-        queue_.Withdraw(unit_id);  // It may have been added just now.
-        OfferUnit(unit, clock_.Now());
-      }
-    }
+    ForUnitsOf(rule_uid, [this](UnitState& unit) {
+      if (unit.phase != Phase::kOffered) return;
+      queue_.Withdraw(unit.info.unit_id);  // It may have been added just now.
+      OfferUnit(unit, clock_.Now());
+    });
   }
   for (const WorkEvents::Bound& bound : events.bounds) {
-    for (auto& [unit_id, unit] : units_) {
-      if (unit.info.rule_uid != bound.rule_uid) continue;
+    ForUnitsOf(bound.rule_uid, [&](UnitState& unit) {
       unit.info.max_leases = bound.max_leases;
       // A rate travels with the lease: its holder comes back for the new one.
       if (bound.rate_changed && unit.phase == Phase::kLeased) {
         Revoke(unit, "LIMITS_CHANGED");
       }
-    }
+    });
     queue_.SetMaxLeases(bound.rule_uid, bound.max_leases);
   }
   Schedule();
 }
 
 void LeaseCore::HoldBack(int64_t rule_uid, const std::string& reason) {
-  for (auto& [unit_id, unit] : units_) {
-    if (unit.info.rule_uid != rule_uid) continue;
-    queue_.Withdraw(unit_id);
+  ForUnitsOf(rule_uid, [&](UnitState& unit) {
+    queue_.Withdraw(unit.info.unit_id);
     if (unit.phase == Phase::kLeased) Revoke(unit, reason);
-  }
+  });
 }
 
 void LeaseCore::PumpSegments(UnitState& unit) {

@@ -196,6 +196,10 @@ class LeaseCore {
   // The lease is over and stored as such; the unit stays.
   void DetachUnit(UnitState& unit);
   void Revoke(UnitState& unit, const std::string& reason);
+  UnitState& AddUnit(const UnitInfo& info);
+  // Calls `act` with each unit of the rule; it may not add or remove any.
+  template <typename Act>
+  void ForUnitsOf(int64_t rule_uid, Act act);
   // Takes a rule's offers back and asks for its leases.
   void HoldBack(int64_t rule_uid, const std::string& reason);
   void MaybeCloseRule(int64_t rule_uid);
@@ -216,6 +220,7 @@ class LeaseCore {
   std::unordered_map<StreamId, int64_t> by_stream_;
   std::unordered_map<StreamId, bool> opening_;  // Hello under way.
   std::unordered_map<int64_t, UnitState> units_;
+  std::unordered_map<int64_t, std::set<int64_t>> units_of_rule_;
   std::set<int64_t> leased_;  // Units in kLeased.
   std::set<int64_t> retry_end_;  // Units in kEnding whose step failed.
   struct Closing {

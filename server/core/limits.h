@@ -40,6 +40,11 @@ inline constexpr int kPolicyEntriesMax = 1000;
 inline constexpr int kPageSizeDefault = 100;
 inline constexpr int kPageSizeMax = 1000;
 inline constexpr size_t kFilterBytesMax = 1024;
+// A page ends after this, too: clients take messages of 4 MiB, and the largest
+// single resource, an audit event of a policy, has about 0.5 MiB.
+inline constexpr size_t kPageBytesMax = 1 << 20;
+// Audit events are large, and read whole before a page ends.
+inline constexpr int kAuditPageSizeMax = 100;
 
 // Seed 2: "an object up to 2 MB in size is synchronized within 10 minutes".
 inline constexpr int64_t kSmallObjectBytes = 2 << 20;
@@ -55,9 +60,18 @@ inline constexpr absl::Duration kRequestMemory = absl::Hours(24);
 inline constexpr absl::Duration kAuditAge = absl::Hours(400 * 24);
 inline constexpr int64_t kAuditEventsMax = 1'000'000;
 
-// Violations in one refusal: what a person reads at once, and what fits into
-// the 8 KiB of metadata that gRPC allows.
+// Calls that wait for progress (WatchRuleProgress, WaitForSync): each costs a
+// stream and a look now and then.
+inline constexpr size_t kWatchersMax = 10'000;
+
+// Violations in one refusal: what a person reads at once.
 inline constexpr size_t kViolationsMax = 20;
+// Bytes of its details: clients take 8 KiB of metadata, and the message is a
+// part of that. What is too much is left out from the end; the message says how
+// many there were.
+inline constexpr size_t kRefusalBytesMax = 7'300;
+// Paths in an update mask: more than any resource has.
+inline constexpr int kMaskPathsMax = 64;
 
 // A batch: large enough to share one commit well, small enough that its
 // transaction stays in the milliseconds.

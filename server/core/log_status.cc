@@ -20,7 +20,7 @@ LogStatus LogStatusOf(ReadTransaction& txn, const Watermarks& watermarks,
       status.oldest.push_back(
           {.rule = NameOfRule(*rule),
            .oldest_event = log.oldest_event,
-           .last_sync_time = LastSyncTimeOf(txn, *rule, watermarks)});
+           .last_sync_time = SyncTimeOf(txn, *rule, watermarks).time});
     }
   }
   status.oldest_small_event =

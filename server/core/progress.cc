@@ -41,18 +41,18 @@ HistoricalProgress HistoricalOf(ReadTransaction& txn, const Rule& rule,
   return progress;
 }
 
-// T of design §4; the reason when it cannot be known.
-std::pair<std::optional<absl::Time>, std::string> LastSyncTime(
+SyncTime LastSyncTime(
     ReadTransaction& txn, const Rule& rule, bool historical_open,
     const std::optional<absl::Time>& oldest_event,
     const Watermarks& watermarks) {
-  if (rule.state != RuleState::kActive) return {std::nullopt, "NOT_ACTIVE"};
-  if (historical_open) return {std::nullopt, "HISTORICAL_OPEN"};
   const auto source = bucket_table::Get(txn, rule.source);
   if (!source) return {std::nullopt, "NO_PUBLISHER"};
   const std::vector<std::string> publishers =
       publisher_table::Covering(txn, source->id, source->region);
+  // First, for it does not pass by itself: WaitForSync refuses to wait then.
   if (publishers.empty()) return {std::nullopt, "NO_PUBLISHER"};
+  if (rule.state != RuleState::kActive) return {std::nullopt, "NOT_ACTIVE"};
+  if (historical_open) return {std::nullopt, "HISTORICAL_OPEN"};
   absl::Time t = absl::InfiniteFuture();
   for (const std::string& publisher : publishers) {
     const auto said = watermarks.find(publisher);
@@ -77,14 +77,12 @@ bool HistoricalOpen(ReadTransaction& txn, const Rule& rule,
 
 }  // namespace
 
-std::optional<absl::Time> LastSyncTimeOf(ReadTransaction& txn,
-                                         const Rule& rule,
-                                         const Watermarks& watermarks) {
+SyncTime SyncTimeOf(ReadTransaction& txn, const Rule& rule,
+                    const Watermarks& watermarks) {
   const bool historical_open =
       HistoricalOpen(txn, rule, rule_table::GetCounters(txn, rule.uid));
   return LastSyncTime(txn, rule, historical_open,
-                      segment_table::OldestEvent(txn, rule.uid), watermarks)
-      .first;
+                      segment_table::OldestEvent(txn, rule.uid), watermarks);
 }
 
 RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
@@ -103,8 +101,10 @@ RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
   const LogSummary log = segment_table::Summarize(txn, rule.uid, live.cursor);
   live.pending = log.pending;
   live.oldest_segment = segment_table::First(txn, rule.uid, 0, live.cursor);
-  std::tie(live.last_sync_time, live.unknown_reason) =
+  const SyncTime sync =
       LastSyncTime(txn, rule, historical_open, log.oldest_event, watermarks);
+  live.last_sync_time = sync.time;
+  live.unknown_reason = sync.unknown_reason;
   live.counters = counters;
   live.filtered = rule_table::GetFiltered(txn, rule.uid);
   progress.conditions = ConditionsOf(txn, rule);

@@ -54,10 +54,14 @@ struct RuleProgress {
 RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
                         const Watermarks& watermarks, absl::Time now);
 
+// T of design §4.
+struct SyncTime {
+  std::optional<absl::Time> time;
+  std::string unknown_reason;  // When that is absent.
+};
 // The same T alone, at a cost that does not grow with the rule's log.
-std::optional<absl::Time> LastSyncTimeOf(ReadTransaction& txn,
-                                         const Rule& rule,
-                                         const Watermarks& watermarks);
+SyncTime SyncTimeOf(ReadTransaction& txn, const Rule& rule,
+                    const Watermarks& watermarks);
 
 }  // namespace crr
 

@@ -202,6 +202,11 @@ absl::Status Refuse(Violation violation) {
   return RefuseAll(std::move(violations));
 }
 
+absl::Status Draining() {
+  return Refuse(
+      {.reason = "DRAINING", .description = "the server is stopping"});
+}
+
 absl::Status RefuseIfAny(std::vector<Violation> violations) {
   return violations.empty() ? absl::OkStatus() : RefuseAll(std::move(violations));
 }

@@ -41,6 +41,9 @@ const ReasonInfo& InfoOf(absl::string_view reason);
 absl::Status RefuseAll(std::vector<Violation> violations);
 absl::Status Refuse(Violation violation);
 
+// UNAVAILABLE DRAINING.
+absl::Status Draining();
+
 // OK when there are none.
 absl::Status RefuseIfAny(std::vector<Violation> violations);
 

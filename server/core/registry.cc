@@ -228,14 +228,9 @@ absl::StatusOr<Bucket> UpdateBucket(Transaction& txn, const Bucket& old,
     found.push_back(
         Held(old, *rule, "bucket.versioning", "its versioning is frozen"));
   }
-  if (!bucket.acceleration && old.acceleration) {
-    const auto partner = bucket_table::Partner(txn, old.id);
-    const auto incoming =
-        partner ? rule_table::GetBySource(txn, *partner) : std::nullopt;
-    if (incoming && incoming->transfer == Transfer::kAccelerated) {
-      found.push_back(Held(old, *incoming, "bucket.transfer_acceleration",
-                           "it needs transfer acceleration"));
-    }
+  if (rule && bucket.acceleration != old.acceleration) {
+    found.push_back(Held(old, *rule, "bucket.transfer_acceleration",
+                         "its transfer acceleration is frozen"));
   }
   CRR_RETURN_IF_ERROR(RefuseIfAny(std::move(found)));
   if (bucket.versioning == old.versioning &&

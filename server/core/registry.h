@@ -71,8 +71,8 @@ absl::StatusOr<Bucket> CreateBucket(Transaction& txn, const Bucket& bucket,
                                     std::vector<Violation> found);
 
 // Gives `old` the values of `bucket`. `found`: what is wrong already.
-// FAILED_PRECONDITION BUCKET_HELD_BY_RULE: a rule holds it (I3), or needs its
-// acceleration.
+// FAILED_PRECONDITION BUCKET_HELD_BY_RULE: a rule holds it (I3): versioning and
+// acceleration are frozen.
 absl::StatusOr<Bucket> UpdateBucket(Transaction& txn, const Bucket& old,
                                     Bucket bucket,
                                     std::vector<Violation> found,

@@ -1,5 +1,6 @@
 #include "server/rpc/admin_service.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -67,16 +68,12 @@ grpc::ServerUnaryReactor* AdminService::ListPublishers(
        attached = env_.publishers.attached()](ReadTransaction& txn)
           -> absl::StatusOr<v1::ListPublishersResponse> {
         v1::ListPublishersResponse answer;
-        const auto publishers =
-            publisher_table::List(txn, page.after, page.size + 1);
-        for (const Publisher& publisher : publishers) {
-          if (answer.publishers_size() == page.size) {
-            answer.set_next_page_token(MakePageToken(
-                publishers[static_cast<size_t>(page.size) - 1].id, kListQuery));
-            break;
-          }
-          *answer.add_publishers() = ToProto(publisher, watermarks, attached);
-        }
+        FillPage(
+            publisher_table::List(txn, page.after, page.size + 1), page, kListQuery, answer,
+            [&](const Publisher& publisher) -> const auto& {
+              return *answer.add_publishers() = ToProto(publisher, watermarks, attached);
+            },
+            [](const Publisher& publisher) { return publisher.id; });
         return answer;
       });
 }
@@ -120,8 +117,9 @@ grpc::ServerUnaryReactor* AdminService::ListAuditEvents(
     v1::ListAuditEventsResponse* response) {
   std::vector<Violation> found;
   const std::string query = absl::StrCat("audit ", request->subject());
-  const Page page =
+  Page page =
       ParsePage(request->page_size(), request->page_token(), query, found);
+  page.size = std::min(page.size, limits::kAuditPageSizeMax);
   int64_t before = 0;
   if (!page.after.empty() && !absl::SimpleAtoi(page.after, &before)) {
     found.push_back({.reason = "INVALID_PAGE_TOKEN",
@@ -134,16 +132,13 @@ grpc::ServerUnaryReactor* AdminService::ListAuditEvents(
       [page, before, query, subject = request->subject()](ReadTransaction& txn)
           -> absl::StatusOr<v1::ListAuditEventsResponse> {
         v1::ListAuditEventsResponse answer;
-        for (const AuditEvent& event :
-             audit_table::List(txn, subject, before, page.size + 1)) {
-          if (answer.audit_events_size() == page.size) {
-            answer.set_next_page_token(MakePageToken(
-                absl::StrCat(answer.audit_events(page.size - 1).number()),
-                query));
-            break;
-          }
-          *answer.add_audit_events() = ToProto(event);
-        }
+        FillPage(
+            audit_table::List(txn, subject, before, page.size + 1), page, query,
+            answer,
+            [&](const AuditEvent& event) -> const auto& {
+              return *answer.add_audit_events() = ToProto(event);
+            },
+            [](const AuditEvent& event) { return absl::StrCat(event.number); });
         return answer;
       });
 }

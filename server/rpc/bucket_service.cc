@@ -75,16 +75,12 @@ grpc::ServerUnaryReactor* BucketService::ListBuckets(
       context, env_, response,
       [page](ReadTransaction& txn) -> absl::StatusOr<v1::ListBucketsResponse> {
         v1::ListBucketsResponse answer;
-        const auto buckets =
-            bucket_table::List(txn, page.after, page.size + 1);
-        for (const Bucket& bucket : buckets) {
-          if (answer.buckets_size() == page.size) {
-            answer.set_next_page_token(MakePageToken(
-                buckets[static_cast<size_t>(page.size) - 1].id, kListQuery));
-            break;
-          }
-          *answer.add_buckets() = ToProto(bucket);
-        }
+        FillPage(
+            bucket_table::List(txn, page.after, page.size + 1), page, kListQuery, answer,
+            [&](const Bucket& bucket) -> const auto& {
+              return *answer.add_buckets() = ToProto(bucket);
+            },
+            [](const Bucket& bucket) { return bucket.id; });
         return answer;
       });
 }

@@ -22,10 +22,10 @@
 namespace crr {
 namespace {
 
-// An etag of what the caller sees, without what changes by itself.
+// An etag of what the caller sees, without what changes by itself. With the time
+// of creation: what was created anew is another thing.
 template <typename Message>
 std::string EtagOf(Message message) {
-  message.clear_create_time();
   message.clear_update_time();
   return absl::StrCat(
       absl::Hex(Hash64(CanonicalBytes(message)), absl::kZeroPad16));
@@ -427,11 +427,11 @@ RegionPairPolicy FromProto(const v1::UpdateRegionPairPolicyRequest& request,
   }
   CheckEcho(message.name(), "regionPairPolicy", "region_pair_policy.name",
             found);
-  if (message.profile().empty() == message.entries().empty()) {
+  if (message.profile().empty() && message.entries().empty()) {
     refuse("", "either a profile or entries must be given");
     return policy;
   }
-  if (!message.profile().empty()) {
+  if (message.entries().empty()) {
     if (auto known = PolicyOfProfile(message.profile())) {
       policy = *std::move(known);
       policy.update_time = now;
@@ -472,6 +472,14 @@ RegionPairPolicy FromProto(const v1::UpdateRegionPairPolicyRequest& request,
         {.allow = entry.allow(),
          .source = pattern(entry.source(), "source"),
          .destination = pattern(entry.destination(), "destination")});
+  }
+  // What GetRegionPairPolicy answers may come back as it is.
+  if (!message.profile().empty() && message.profile() != policy.profile) {
+    const auto known = PolicyOfProfile(message.profile());
+    if (!known || known->entries != policy.entries) {
+      refuse("", "profile and entries do not agree: give one of them");
+    }
+    policy.profile = message.profile();
   }
   return policy;
 }

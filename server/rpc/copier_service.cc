@@ -100,11 +100,6 @@ class SessionStream final
 
 namespace {
 
-absl::Status Draining() {
-  return Refuse(
-      {.reason = "DRAINING", .description = "the server is stopping"});
-}
-
 }  // namespace
 
 StreamId SessionStreams::Add(const std::shared_ptr<SessionStream>& stream) {

@@ -1,11 +1,12 @@
 #include "server/rpc/progress_watch.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/status_macros.h"
-#include "server/core/progress.h"
+#include "server/core/limits.h"
 #include "server/core/refusal.h"
 #include "server/core/rule_manager.h"
 #include "server/rpc/converters.h"
@@ -16,6 +17,9 @@ namespace {
 // Looks fall on multiples of this, so that all who wait for one rule, whenever
 // they came, soon share a query.
 constexpr absl::Duration kGrid = absl::Milliseconds(100);
+// Each watcher's share of the time between two looks, when there are many: ten
+// thousand look about ten thousand times a second.
+constexpr absl::Duration kShare = absl::Microseconds(100);
 
 Ticks OnGrid(Ticks time) {
   const int64_t grid = absl::ToInt64Nanoseconds(kGrid);
@@ -24,13 +28,10 @@ Ticks OnGrid(Ticks time) {
 
 struct Seen {
   int64_t rule_uid = 0;
-  v1::RuleProgress progress;
+  SyncTime sync;
+  // Absent when nobody wants it.
+  std::optional<v1::RuleProgress> progress;
 };
-
-absl::Status Draining() {
-  return Refuse(
-      {.reason = "DRAINING", .description = "the server is stopping"});
-}
 
 }  // namespace
 
@@ -43,20 +44,25 @@ ProgressWatch::~ProgressWatch() {
 }
 
 void ProgressWatch::Add(const std::string& source, const std::string& rule_id,
-                        absl::Duration interval, Look look) {
+                        absl::Duration interval, Wants wants, Look look) {
+  absl::Status refused = Draining();
   {
     MutexLock lock(mu_);
-    if (!stopping_) {
+    if (!stopping_ && watchers_.size() >= limits::kWatchersMax) {
+      refused = Refuse({.reason = "OVERLOADED",
+                        .description = "too many wait for progress"});
+    } else if (!stopping_) {
       watchers_[next_++] = {.source = source,
                             .rule_id = rule_id,
                             .interval = interval,
+                            .wants = std::move(wants),
                             .look = std::move(look),
                             .due = env_.clock.Now()};
       changed_.NotifyAll();
       return;
     }
   }
-  look(Draining());
+  look(refused);
 }
 
 void ProgressWatch::Drain() {
@@ -95,6 +101,7 @@ void ProgressWatch::Run() {
         }
       }
       if (due.empty()) {
+        wake_ = now + wait;
         changed_.WaitFor(mu_, wait);
         continue;
       }
@@ -109,25 +116,36 @@ void ProgressWatch::LookNow(Group group) {
   // Before the snapshot is taken: see ProgressOf.
   const Watermarks watermarks = env_.publishers.watermarks();
   env_.database.Read<Seen>(
-      [source, rule_id, watermarks, now = env_.clock.WallNow()](
-          ReadTransaction& txn) -> absl::StatusOr<Seen> {
+      [source, rule_id, watermarks, group,
+       now = env_.clock.WallNow()](ReadTransaction& txn) -> absl::StatusOr<Seen> {
         CRR_ASSIGN_OR_RETURN(const Rule rule, FindRule(txn, source, rule_id));
-        return Seen{rule.uid,
-                    ToProto(ProgressOf(txn, rule, watermarks, now), now)};
+        Seen seen{.rule_uid = rule.uid,
+                  .sync = SyncTimeOf(txn, rule, watermarks),
+                  .progress = std::nullopt};
+        for (const auto& [id, watcher] : group) {
+          if (!watcher.wants(seen.sync)) continue;
+          seen.progress = ToProto(ProgressOf(txn, rule, watermarks, now), now);
+          break;
+        }
+        return seen;
       },
-      [this, source, rule_id,
-       group = std::move(group)](const absl::StatusOr<Seen>& seen) {
-        const absl::StatusOr<v1::RuleProgress> gone =
-            RuleNotFound(source, rule_id);
-        const absl::StatusOr<v1::RuleProgress> progress =
-            seen.ok() ? absl::StatusOr<v1::RuleProgress>(seen->progress)
-                      : seen.status();
+      [this, source, rule_id, group](const absl::StatusOr<Seen>& seen) {
+        // Too much to read at once says nothing of the rule.
+        const bool later = absl::IsUnavailable(seen.status());
         const int64_t uid = seen.ok() ? seen->rule_uid : 0;
         for (const auto& [id, watcher] : group) {
           const bool is_another =
               seen.ok() && watcher.rule_uid != 0 && watcher.rule_uid != uid;
-          const auto& answer = is_another ? gone : progress;
-          Looked(id, watcher.look(answer) && answer.ok(), uid);
+          bool again = later;
+          if (is_another) {
+            watcher.look(RuleNotFound(source, rule_id));
+          } else if (seen.ok()) {
+            again = !watcher.wants(seen->sync) || !seen->progress ||
+                    watcher.look(*seen->progress);
+          } else if (!later) {
+            watcher.look(seen.status());
+          }
+          Looked(id, again, uid);
         }
       });
 }
@@ -136,14 +154,17 @@ void ProgressWatch::Looked(int64_t id, bool again, int64_t rule_uid) {
   MutexLock lock(mu_);
   const auto found = watchers_.find(id);
   if (found == watchers_.end()) return;
+  Watcher& watcher = found->second;
   if (again) {
-    found->second.looking = false;
-    found->second.rule_uid = rule_uid;
-    found->second.due = OnGrid(env_.clock.Now() + found->second.interval);
+    watcher.looking = false;
+    if (rule_uid != 0) watcher.rule_uid = rule_uid;
+    const auto crowd = kShare * static_cast<int64_t>(watchers_.size());
+    watcher.due = OnGrid(env_.clock.Now() + std::max(watcher.interval, crowd));
   } else {
     watchers_.erase(found);
   }
-  changed_.NotifyAll();
+  // Drain waits for all of them, Run for the first that is due.
+  if (stopping_ || (again && watcher.due < wake_)) changed_.NotifyAll();
 }
 
 }  // namespace crr

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "crr/v1/replication_service.pb.h"
+#include "server/core/progress.h"
 #include "server/rpc/env.h"
 
 namespace crr {
@@ -25,14 +26,18 @@ class ProgressWatch {
   // Gets the progress, or why there is none (RULE_NOT_FOUND, DRAINING), on a
   // database thread; true to look again. A false, or an error, is the last.
   using Look = std::function<bool(const absl::StatusOr<v1::RuleProgress>&)>;
+  // Whether a look is worth its cost, which grows with the rule's log.
+  using Wants = std::function<bool(const SyncTime&)>;
 
   explicit ProgressWatch(const Env& env);
   ~ProgressWatch();
 
-  // Looks at once, then every `interval` or a little later. Once the rule that
-  // it saw first is gone, a rule of the same name is not that rule.
+  // Looks at once, then every `interval` or a little later, more rarely when
+  // there are thousands; `wants` is asked before each look. Once the rule that
+  // was seen first is gone, a rule of the same name is not that rule. Answers
+  // OVERLOADED when limits::kWatchersMax look already.
   void Add(const std::string& source, const std::string& rule_id,
-           absl::Duration interval, Look look);
+           absl::Duration interval, Wants wants, Look look);
   // Ends all looks with DRAINING, and later ones at once. Returns when no look
   // is under way.
   void Drain();
@@ -42,6 +47,7 @@ class ProgressWatch {
     std::string source;
     std::string rule_id;
     absl::Duration interval;
+    Wants wants;
     Look look;
     Ticks due;
     bool looking = false;
@@ -51,6 +57,7 @@ class ProgressWatch {
 
   void Run();
   void LookNow(Group group);
+  // `rule_uid` 0: nothing was seen.
   void Looked(int64_t id, bool again, int64_t rule_uid);
 
   const Env& env_;
@@ -58,6 +65,7 @@ class ProgressWatch {
   CondVar changed_;
   std::map<int64_t, Watcher> watchers_ ABSL_GUARDED_BY(mu_);
   int64_t next_ ABSL_GUARDED_BY(mu_) = 1;
+  Ticks wake_ ABSL_GUARDED_BY(mu_);  // When Run looks at the watchers again.
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };

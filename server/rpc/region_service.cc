@@ -77,16 +77,12 @@ grpc::ServerUnaryReactor* RegionService::ListRegions(
       context, env_, response,
       [page](ReadTransaction& txn) -> absl::StatusOr<v1::ListRegionsResponse> {
         v1::ListRegionsResponse answer;
-        const auto regions =
-            region_table::List(txn, page.after, page.size + 1);
-        for (const Region& region : regions) {
-          if (answer.regions_size() == page.size) {
-            answer.set_next_page_token(MakePageToken(
-                regions[static_cast<size_t>(page.size) - 1].id, kListQuery));
-            break;
-          }
-          *answer.add_regions() = ToProto(region);
-        }
+        FillPage(
+            region_table::List(txn, page.after, page.size + 1), page, kListQuery, answer,
+            [&](const Region& region) -> const auto& {
+              return *answer.add_regions() = ToProto(region);
+            },
+            [](const Region& region) { return region.id; });
         return answer;
       });
 }

@@ -142,16 +142,13 @@ grpc::ServerUnaryReactor* ReplicationService::ListRules(
           if (wanted.source && wanted.source != parent) return answer;
           wanted.source = parent;
         }
-        auto rules = rule_table::List(txn, wanted, page.after, page.size + 1);
-        for (Rule& rule : rules) {
-          if (answer.rules_size() == page.size) {
-            const Rule& last = rules[static_cast<size_t>(page.size) - 1];
-            answer.set_next_page_token(
-                MakePageToken(absl::StrCat(last.source, "/"), query));
-            break;
-          }
-          *answer.add_rules() = ToProto(ViewOf(txn, rule));
-        }
+        FillPage(
+            rule_table::List(txn, wanted, page.after, page.size + 1), page,
+            query, answer,
+            [&](const Rule& rule) -> const auto& {
+              return *answer.add_rules() = ToProto(ViewOf(txn, rule));
+            },
+            [](const Rule& rule) { return absl::StrCat(rule.source, "/"); });
         return answer;
       });
 }
@@ -279,6 +276,7 @@ ReplicationService::WatchRuleProgress(
     stream->Close(RefuseAll(found));
   } else {
     watch_.Add(id.source, id.rule, kWatchInterval,
+               [](const SyncTime&) { return true; },
                [stream](const absl::StatusOr<v1::RuleProgress>& progress) {
                  return stream->Offer(progress);
                });
@@ -308,31 +306,32 @@ grpc::ServerUnaryReactor* ReplicationService::WaitForSync(
   // The rest is told together with what the state says.
   if (id.rule.empty()) return FinishWith(context, RefuseAll(found));
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  watch_.Add(id.source, id.rule, kWaitInterval,
-             [=](const absl::StatusOr<v1::RuleProgress>& progress) {
-               absl::Status status = RefuseWith(found, progress.status());
-               if (status.ok() && context->IsCancelled()) {
-                 status = absl::CancelledError("the caller is gone");
-               } else if (status.ok()) {
-                 const v1::RuleProgress::Live& live = progress->live();
-                 if (live.last_sync_unknown_reason() == "NO_PUBLISHER") {
-                   status = Refuse(
-                       {.reason = "NO_WATERMARK",
-                        .field = "name",
-                        .subject = progress->name(),
-                        .description = "no named publisher speaks for the "
-                                       "source bucket: what is missing cannot "
-                                       "be known"});
-                 } else if (!live.has_last_sync_time() ||
-                            FromProto(live.last_sync_time()) < time) {
-                   return true;
-                 } else {
-                   *response = *progress;
-                 }
-               }
-               reactor->Finish(ToGrpcStatus(status));
-               return false;
-             });
+  const auto is_answer = [=](const SyncTime& sync) {
+    return !found.empty() || context->IsCancelled() ||
+           sync.unknown_reason == "NO_PUBLISHER" ||
+           (sync.time && *sync.time >= time);
+  };
+  watch_.Add(
+      id.source, id.rule, kWaitInterval, is_answer,
+      [=](const absl::StatusOr<v1::RuleProgress>& progress) {
+        absl::Status status = RefuseWith(found, progress.status());
+        if (status.ok() && context->IsCancelled()) {
+          status = absl::CancelledError("the caller is gone");
+        } else if (status.ok() &&
+                   progress->live().last_sync_unknown_reason() ==
+                       "NO_PUBLISHER") {
+          status = Refuse(
+              {.reason = "NO_WATERMARK",
+               .field = "name",
+               .subject = progress->name(),
+               .description = "no named publisher speaks for the source "
+                              "bucket: what is missing cannot be known"});
+        } else if (status.ok()) {
+          *response = *progress;
+        }
+        reactor->Finish(ToGrpcStatus(status));
+        return false;
+      });
   return reactor;
 }
 

@@ -9,6 +9,7 @@
 #include "crr/v1/violations.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "server/core/limits.h"
 #include "server/core/refusal.h"
 
 namespace crr {
@@ -87,23 +88,9 @@ absl::Status WithReason(const absl::Status& status) {
   }
 }
 
-}  // namespace
-
-grpc::Status ToGrpcStatus(const absl::Status& original) {
-  if (original.ok()) return grpc::Status::OK;
-  std::vector<Violation> violations = ViolationsOf(original);
-  absl::Status status = original;
-  if (violations.empty()) {
-    status = WithReason(original);
-    violations = ViolationsOf(status);
-  }
-  if (violations.empty()) {
-    if (absl::IsCancelled(status)) {
-      return {grpc::StatusCode::CANCELLED, "the caller is gone"};
-    }
-    LogError("internal_error", {{"error", status.ToString()}});
-    return {grpc::StatusCode::INTERNAL, "internal error; see the server's log"};
-  }
+// The details of a refusal.
+google::rpc::Status RichStatus(const absl::Status& status,
+                               const std::vector<Violation>& violations) {
   v1::Violations all;
   google::rpc::BadRequest bad_request;
   google::rpc::PreconditionFailure precondition;
@@ -125,6 +112,33 @@ grpc::Status ToGrpcStatus(const absl::Status& original) {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(seconds);
     rich.add_details()->PackFrom(retry);
+  }
+  return rich;
+}
+
+}  // namespace
+
+grpc::Status ToGrpcStatus(const absl::Status& original) {
+  if (original.ok()) return grpc::Status::OK;
+  std::vector<Violation> violations = ViolationsOf(original);
+  absl::Status status = original;
+  if (violations.empty()) {
+    status = WithReason(original);
+    violations = ViolationsOf(status);
+  }
+  if (violations.empty()) {
+    if (absl::IsCancelled(status)) {
+      return {grpc::StatusCode::CANCELLED, "the caller is gone"};
+    }
+    LogError("internal_error", {{"error", status.ToString()}});
+    return {grpc::StatusCode::INTERNAL, "internal error; see the server's log"};
+  }
+  // A client that gets more metadata than it takes sees nothing of it.
+  google::rpc::Status rich = RichStatus(status, violations);
+  while (violations.size() > 1 &&
+         rich.ByteSizeLong() > limits::kRefusalBytesMax) {
+    violations.pop_back();
+    rich = RichStatus(status, violations);
   }
   return {static_cast<grpc::StatusCode>(status.code()),
           std::string(status.message()), rich.SerializeAsString()};

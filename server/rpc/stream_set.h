@@ -47,11 +47,6 @@ class StreamSet {
   }
 
  private:
-  static absl::Status Draining() {
-    return Refuse(
-        {.reason = "DRAINING", .description = "the server is stopping"});
-  }
-
   Mutex mu_;
   int64_t next_ ABSL_GUARDED_BY(mu_) = 1;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;

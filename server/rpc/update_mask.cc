@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/core/limits.h"
 #include "absl/strings/str_split.h"
 
 namespace crr {
@@ -83,6 +84,14 @@ UpdatePaths PathsToSet(const FieldMask& mask, const Message& given,
     return present;
   }
   UpdatePaths paths;
+  if (mask.paths_size() > limits::kMaskPathsMax) {
+    found.push_back({.reason = "INVALID_UPDATE_MASK",
+                     .field = "update_mask",
+                     .description = absl::StrCat("at most ",
+                                                 limits::kMaskPathsMax,
+                                                 " paths")});
+    return paths;
+  }
   for (const std::string& path : UpdatePaths(mask.paths().begin(),
                                              mask.paths().end())) {
     const FieldDescriptor* const root =
@@ -121,6 +130,8 @@ void CheckImmutable(const FieldMask& mask, const Message& given,
   for (const FieldDescriptor* immutable : carried) {
     if (!Is(*immutable, google::api::IMMUTABLE)) continue;
     MessageDifferencer differencer;
+    // Such as prefixes, which have no order.
+    differencer.set_repeated_field_comparison(MessageDifferencer::AS_SET);
     if (differencer.CompareWithFields(given, present, {immutable},
                                       {immutable})) {
       continue;

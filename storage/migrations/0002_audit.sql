@@ -13,9 +13,9 @@ CREATE TABLE audit_events (
 CREATE INDEX audit_events_by_subject ON audit_events (subject, number);
 
 -- Oldest event of an object of at most 2 MiB in the segment, for the promise of
--- seed 2; NULL when there is none.
+-- seed 2; NULL when there is none. What is logged already counts as none: to
+-- write it again would need as much room as the logs take.
 ALTER TABLE change_segments ADD COLUMN oldest_small_event_us INTEGER;
-UPDATE change_segments SET oldest_small_event_us = oldest_event_us;
 -- Serve: the oldest event of each rule, however long its log is.
 CREATE INDEX change_segments_by_event
   ON change_segments (rule_uid, oldest_event_us);

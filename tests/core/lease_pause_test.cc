@@ -40,6 +40,14 @@ class LeasePauseTest : public ::testing::Test {
     return world_.tables.Number("SELECT count(*) FROM leases");
   }
 
+  // A paused rule costs nothing: not even a try.
+  void ExpectNothingIsAskedFor() {
+    world_.clock.Advance(absl::Seconds(2));
+    world_.core->Tick();
+    EXPECT_EQ(world_.store.waiting(Kind::kGrant), 0);
+    world_.store.Settle();
+  }
+
   LeaseWorld world_;
 };
 
@@ -49,7 +57,10 @@ class LeasePauseTest : public ::testing::Test {
 TEST_F(LeasePauseTest, WhatIsOfferedIsWithdrawn) {
   const int64_t rule = world_.AddRuleWithRanges(3);
   world_.Pause(rule);
-  const StreamId stream = world_.Open("c1");
+  const StreamId stream = world_.Say(LeaseWorld::HelloOf("c1"));
+  ASSERT_TRUE(world_.store.RunStep());
+  ASSERT_TRUE(world_.store.Deliver());  // Welcome, and nothing else.
+  ExpectNothingIsAskedFor();
   world_.PassAlive(absl::Minutes(1), {stream});
   EXPECT_EQ(Grants(stream), 0u);
   world_.Resume(rule);
@@ -146,6 +157,7 @@ TEST_F(LeasePauseTest, WhatIsLeasedIsAskedBack) {
           .result,
       Result::kRecorded);
   world_.Release(stream, lease, "REVOKED");
+  ExpectNothingIsAskedFor();
   world_.PassAlive(absl::Seconds(30), {stream});
   EXPECT_EQ(Grants(stream), 1u);
   EXPECT_EQ(Leases(), 0);
@@ -264,7 +276,7 @@ TEST_F(LeasePauseTest, UnitsThatAreMadeMeanwhileWait) {
   report.ranges = {{"a", 1}, {"b", 1}};
   report.complete = true;
   EXPECT_EQ(world_.Report(stream, report).result, Result::kRecorded);
-  world_.PassAlive(absl::Seconds(5), {stream});
+  ExpectNothingIsAskedFor();
   EXPECT_EQ(Grants(stream), 1u);
   world_.Resume(rule);
   EXPECT_EQ(Grants(stream), 3u);
@@ -327,6 +339,7 @@ TEST_F(LeasePauseTest, TheNextProcessKnowsWhatIsPaused) {
       world_.Reopen("c1", number, {LeaseWorld::RefOf(lease)});
   EXPECT_EQ(RevokeReasons(again), std::vector<std::string>{"RULE_PAUSED"});
   world_.Release(again, lease, "REVOKED");
+  ExpectNothingIsAskedFor();
   world_.PassAlive(absl::Seconds(30), {again});
   EXPECT_EQ(Grants(again), 0u);
   world_.Resume(rule);
@@ -343,7 +356,7 @@ TEST_F(LeasePauseTest, AResumeThatNobodyHeardOf) {
   EXPECT_EQ(Grants(world_.Open("c1")), 1u);
 }
 
-// ---------------------------------------------------------------------- closing
+// --------------------------------------------------------------------- closing
 
 TEST_F(LeasePauseTest, APausedRuleIsClosedAtOnce) {
   const int64_t rule = world_.AddRuleWithRanges(2);

@@ -71,7 +71,7 @@ class ProgressTest : public ::testing::Test {
 
 TEST_F(ProgressTest, UnknownUnlessActive) {
   rule_ = tables_.AddRule();
-  EXPECT_EQ(Unknown(), "NOT_ACTIVE");
+  EXPECT_EQ(Unknown(), "NO_PUBLISHER");
   tables_.Activate(rule_);
   Vouch("gw", t_);
   EXPECT_EQ(Progress().live.last_sync_time, t_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/limits.h"
 #include "tests/rpc/refusal.h"
 #include "tests/rpc/rule_world.h"
 
@@ -44,8 +45,15 @@ class AuditTest : public test::RuleWorld {
   }
   // All events, newest first.
   std::vector<v1::AuditEvent> Events(const std::string& subject = "") {
-    const auto response = List(subject, 1000);
-    return {response.audit_events().begin(), response.audit_events().end()};
+    std::vector<v1::AuditEvent> events;
+    std::string token;
+    do {
+      const auto page = List(subject, 0, token);
+      events.insert(events.end(), page.audit_events().begin(),
+                    page.audit_events().end());
+      token = page.next_page_token();
+    } while (!token.empty());
+    return events;
   }
   // Events since the last call of this.
   std::vector<v1::AuditEvent> News() {
@@ -55,6 +63,15 @@ class AuditTest : public test::RuleWorld {
     });
     if (!events.empty()) seen_ = events.front().number();
     return events;
+  }
+
+  // Changes a bucket that nobody holds.
+  grpc::Status Toggle(const std::string& bucket) {
+    return UpdateBucket(absl::StrCat(
+        R"({"bucket":{"name":"buckets/)", bucket, R"(","versioning":")",
+        GetBucket(bucket).versioning() == v1::Bucket::ENABLED ? "UNVERSIONED"
+                                                              : "ENABLED",
+        "\"}}"));
   }
 
   // What a resource is in the log; ends the process when it is no such thing.
@@ -133,7 +150,7 @@ TEST_F(AuditTest, EveryChangeLeavesOneEvent) {
             Content<v1::Region>},
            {"RegionService/UpdateRegionPairPolicy", "regionPairPolicy", "",
             [&] {
-              return SetPolicy(R"({"entries":[{},{"allow":true}]})");
+              return SetPolicy(R"({"entries":[{"allow":true}]})");
             },
             policy, Content<v1::RegionPairPolicy>},
            {"RegionService/UpdateRegionPairPolicy", "regionPairPolicy", "",
@@ -224,7 +241,7 @@ TEST_F(AuditTest, ADeletedRuleLeavesOneEvent) {
 
 // A reader of the log sees a zero that was set; it is not left out.
 TEST_F(AuditTest, ZeroesAreShown) {
-  ASSERT_TRUE(SetPolicy(R"({"entries":[{}]})").ok());
+  ASSERT_TRUE(SetPolicy(R"({"entries":[{"allow":false}]})").ok());
   EXPECT_THAT(Events("regionPairPolicy")[0].after(),
               ::testing::HasSubstr(R"("allow":false)"));
 }
@@ -337,11 +354,60 @@ TEST_F(AuditTest, TheHistoryOfOneSubject) {
   EXPECT_REFUSED(list(), INVALID_ARGUMENT, "INVALID_PAGE_SIZE");
 }
 
+TEST_F(AuditTest, APageHasSoManyEventsAtMost) {
+  // One stands already: that of its creation.
+  for (int i = 1; i < limits::kAuditPageSizeMax; ++i) {
+    ASSERT_TRUE(Toggle("hz-2").ok());
+  }
+  const auto full = List("buckets/hz-2", 1000);
+  EXPECT_EQ(full.audit_events_size(), limits::kAuditPageSizeMax);
+  EXPECT_TRUE(full.next_page_token().empty());
+  ASSERT_TRUE(Toggle("hz-2").ok());
+  const auto more = List("buckets/hz-2", 1000);
+  EXPECT_EQ(more.audit_events_size(), limits::kAuditPageSizeMax);
+  EXPECT_EQ(
+      List("buckets/hz-2", 1000, more.next_page_token()).audit_events_size(),
+      1);
+}
+
+// Clients take no message above 4 MiB.
+TEST_F(AuditTest, APageOfLargeEventsIsShort) {
+  constexpr int kPolicies = 12;
+  for (int n = 0; n < kPolicies; ++n) {
+    v1::UpdateRegionPairPolicyRequest request;
+    for (int i = 0; i < limits::kPolicyEntriesMax - n; ++i) {
+      auto& entry = *request.mutable_region_pair_policy()->add_entries();
+      entry.set_allow(true);
+      entry.mutable_source()->set_region("regions/oss-cn-hangzhou");
+      entry.mutable_destination()->set_region("regions/oss-cn-shanghai");
+    }
+    ASSERT_TRUE(Call(server_.regions(),
+                     &v1::RegionService::Stub::UpdateRegionPairPolicy, request)
+                    .ok());
+  }
+  std::string token;
+  int pages = 0;
+  size_t listed = 0;
+  do {
+    const auto page = List("regionPairPolicy", 0, token);
+    ASSERT_GT(page.audit_events_size(), 0);
+    // It ends with the event that takes it over the bound.
+    const size_t last =
+        page.audit_events(page.audit_events_size() - 1).ByteSizeLong();
+    EXPECT_LT(page.ByteSizeLong() - last, limits::kPageBytesMax);
+    listed += static_cast<size_t>(page.audit_events_size());
+    token = page.next_page_token();
+    ++pages;
+  } while (!token.empty());
+  EXPECT_GT(pages, 1);
+  EXPECT_EQ(listed, static_cast<size_t>(kPolicies));
+}
+
 TEST_F(AuditTest, TheNextServerHasItAll) {
   StartRule("hz-1", "sh-1");
-  const auto before = List("", 1000);
+  const auto before = List();
   Restart();
-  EXPECT_EQ(List("", 1000).SerializeAsString(), before.SerializeAsString());
+  EXPECT_EQ(List().SerializeAsString(), before.SerializeAsString());
   // And goes on counting.
   ASSERT_TRUE(Pause(kRule).ok());
   EXPECT_EQ(Events()[0].number(), before.audit_events(0).number() + 1);

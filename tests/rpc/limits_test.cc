@@ -36,6 +36,7 @@ struct Elsewhere {
 };
 
 constexpr Elsewhere kElsewhere[] = {
+    {"kWatchersMax", "rpc/watch_progress_test.cc", "ThereIsRoomForSoMany"},
     {"kPrefixesMax", "rpc/create_rule_test.cc",
      "EachReasonComesWithItsWholeForm"},
     {"kPrefixesMax", "rpc/create_rule_test.cc",
@@ -53,6 +54,9 @@ constexpr Elsewhere kElsewhere[] = {
      "LeasesShareTheBytesOfTheirRule"},
     {"kPageSizeDefault", "rpc/lists_test.cc",
      "PageSizesAreDefaultedAndBounded"},
+    {"kPageBytesMax", "rpc/audit_test.cc", "APageOfLargeEventsIsShort"},
+    {"kAuditPageSizeMax", "rpc/audit_test.cc", "APageHasSoManyEventsAtMost"},
+    {"kWatchersMax", "rpc/watch_progress_test.cc", "SoManyMayWaitAndNoMore"},
     {"kSmallObjectBytes", "rpc/metrics_test.cc",
      "OnlySmallObjectsCountForTheirPromise"},
     {"kRuleSeriesMax", "rpc/metrics_test.cc",
@@ -255,36 +259,6 @@ TEST_F(LimitsTest, BytesOfAFilter) {
   }
 }
 
-// Of the other lists: lists_test.cc.
-TEST_F(LimitsTest, PagesOfAuditEvents) {
-  constexpr int kThreads = 16;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = t; i < limits::kPageSizeMax; i += kThreads) {
-        server_.AddBucket(absl::StrCat("bucket-", i), test::kHangzhou);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  struct Case {
-    int asked;
-    int given;
-  };
-  for (const Case& c : {Case{0, limits::kPageSizeDefault},
-                        Case{limits::kPageSizeMax, limits::kPageSizeMax},
-                        Case{limits::kPageSizeMax + 1, limits::kPageSizeMax}}) {
-    v1::ListAuditEventsRequest request;
-    request.set_page_size(c.asked);
-    v1::ListAuditEventsResponse response;
-    ASSERT_TRUE(Call(server_.admin(), &v1::AdminService::Stub::ListAuditEvents,
-                     request, &response)
-                    .ok());
-    EXPECT_EQ(response.audit_events_size(), c.given) << c.asked;
-    EXPECT_FALSE(response.next_page_token().empty());
-  }
-}
-
 // -------------------------------------------------------------------- refusals
 
 TEST_F(LimitsTest, ViolationsOfARefusal) {
@@ -456,6 +430,111 @@ TEST(LimitsOfStreamsTest, MessagesThatWait) {
       EXPECT_EQ(read, 1u);
     }
   }
+}
+
+// ------------------------------------------------- what answers hold at most
+
+class AnswersTest : public ::testing::Test {
+ protected:
+  v1::UpdateRegionPairPolicyRequest LargePolicy(int entries, bool last_allows) {
+    v1::UpdateRegionPairPolicyRequest request;
+    for (int i = 0; i < entries; ++i) {
+      auto& entry = *request.mutable_region_pair_policy()->add_entries();
+      entry.set_allow(i + 1 < entries || last_allows);
+      entry.mutable_source()->set_region("regions/oss-cn-hangzhou");
+      entry.mutable_destination()->set_region("regions/oss-ap-southeast-2");
+    }
+    return request;
+  }
+  grpc::Status Update(const v1::UpdateRegionPairPolicyRequest& request) {
+    return test::Call(server_.regions(),
+                      &v1::RegionService::Stub::UpdateRegionPairPolicy,
+                      request);
+  }
+
+  test::TestServer server_{{.over_tcp = true}};
+};
+
+TEST_F(AnswersTest, PagesEndByBytesAndMissNothing) {
+  constexpr int kChanges = 40;
+  for (int i = 0; i < kChanges; ++i) {
+    ASSERT_TRUE(Update(LargePolicy(limits::kPolicyEntriesMax, i % 2 == 0)).ok());
+  }
+  int seen = 0;
+  int pages = 0;
+  v1::ListAuditEventsRequest request;
+  do {
+    v1::ListAuditEventsResponse page;
+    ASSERT_TRUE(test::Call(server_.admin(),
+                           &v1::AdminService::Stub::ListAuditEvents, request,
+                           &page)
+                    .ok());
+    // The last one may go beyond the bound.
+    EXPECT_LT(page.ByteSizeLong(), limits::kPageBytesMax + (512 << 10));
+    seen += page.audit_events_size();
+    request.set_page_token(page.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_EQ(seen, kChanges);
+  EXPECT_GT(pages, 2);
+}
+
+TEST_F(AnswersTest, AuditEventsOfAPage) {
+  for (int i = 0; i <= limits::kAuditPageSizeMax; ++i) {
+    ASSERT_TRUE(Update(LargePolicy(1, i % 2 == 0)).ok());
+  }
+  v1::ListAuditEventsRequest request;
+  request.set_page_size(limits::kPageSizeMax);
+  v1::ListAuditEventsResponse page;
+  ASSERT_TRUE(test::Call(server_.admin(),
+                         &v1::AdminService::Stub::ListAuditEvents, request,
+                         &page)
+                  .ok());
+  EXPECT_EQ(page.audit_events_size(), limits::kAuditPageSizeMax);
+  EXPECT_FALSE(page.next_page_token().empty());
+}
+
+// What a client does not take it does not see at all.
+TEST_F(AnswersTest, ARefusalArrivesHoweverMuchThereIsToSay) {
+  v1::UpdateRegionPairPolicyRequest request = LargePolicy(0, true);
+  for (int i = 0; i < 100; ++i) {
+    auto& entry = *request.mutable_region_pair_policy()->add_entries();
+    entry.set_allow(true);
+    entry.mutable_source()->set_region(
+        absl::StrCat("regions/", std::string(59, 'x'), 1000 + i));
+  }
+  const grpc::Status status = Update(request);
+  EXPECT_REFUSED(status, NOT_FOUND, "REGION_NOT_FOUND");
+  EXPECT_LE(status.error_details().size(), limits::kRefusalBytesMax);
+  EXPECT_THAT(status.error_message(), HasSubstr("and 99 more"));
+}
+
+TEST_F(AnswersTest, PathsOfAMask) {
+  v1::UpdateRegionRequest request;
+  request.mutable_region()->set_name("regions/oss-cn-hangzhou");
+  request.mutable_region()->set_display_name("Hangzhou");
+  const auto update = [&] {
+    return test::Call(server_.regions(), &v1::RegionService::Stub::UpdateRegion,
+                      request);
+  };
+  for (int i = 0; i < limits::kMaskPathsMax; ++i) {
+    request.mutable_update_mask()->add_paths("display_name");
+  }
+  EXPECT_TRUE(update().ok());
+  request.mutable_update_mask()->add_paths("display_name");
+  EXPECT_REFUSED(update(), INVALID_ARGUMENT, "INVALID_UPDATE_MASK");
+}
+
+// A few bytes that unpack to a lot.
+TEST_F(AnswersTest, CompressedMessagesAreNotTaken) {
+  grpc::ClientContext context;
+  test::SetPatience(context);
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  v1::GetRuleRequest request;
+  request.set_name(std::string(1 << 20, 'x'));
+  v1::Rule rule;
+  EXPECT_EQ(server_.rules().GetRule(&context, request, &rule).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
 }
 
 // ----------------------------------------------------------------- all of them

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -22,7 +23,7 @@ constexpr char kRule[] = "buckets/hz-1/rules/dr";
 class PauseTest : public test::RuleWorld {
  protected:
   explicit PauseTest(test::TestServer::Options options = {})
-      : RuleWorld(options) {}
+      : RuleWorld(std::move(options)) {}
 
   // Grants that came and nobody awaited.
   int StrayGrants() {

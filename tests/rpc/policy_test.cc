@@ -117,13 +117,13 @@ TEST_F(PolicyTest, AProfileIsPutInForce) {
 TEST_F(PolicyTest, TheFirstEntryThatMatchesDecides) {
   v1::RegionPairPolicy set;
   ASSERT_TRUE(SetPolicy(R"({"entries":[
-      {"source":{"region":"regions/oss-cn-hangzhou"},
+      {"allow":false,"source":{"region":"regions/oss-cn-hangzhou"},
        "destination":{"region":"regions/oss-cn-beijing"}},
       {"allow":true,"source":{"region":"regions/oss-cn-hangzhou"},
        "destination":{"area":"MAINLAND_CHINA"}},
       {"allow":true,"source":{"region":"regions/oss-cn-shanghai"},
        "destination":{"region":"regions/oss-cn-beijing"}},
-      {"source":{"region":"regions/oss-cn-shanghai"}},
+      {"allow":false,"source":{"region":"regions/oss-cn-shanghai"}},
       {"allow":true,"destination":{"region":"regions/oss-cn-shanghai"}}]})",
                         &set)
                   .ok());
@@ -146,16 +146,38 @@ TEST_F(PolicyTest, ABadPolicyChangesNothing) {
   const v1::RegionPairPolicy before = GetPolicy();
   for (const char* json :
        {R"({})", R"({"profile":"custom"})", R"({"profile":"seed-1999"})",
-        R"({"profile":"any-pair","entries":[{"allow":true}]})",
-        R"({"entries":[{"source":{"region":"oss-cn-hangzhou"}}]})",
-        R"({"entries":[{"source":{"area":"AREA_UNSPECIFIED"}}]})"}) {
+        R"({"profile":"seed-2019","entries":[{"allow":true}]})",
+        R"({"profile":"mine","entries":[{"allow":true}]})",
+        R"({"entries":[{"allow":true,"source":{"region":"hangzhou"}}]})",
+        R"({"entries":[{"allow":true,
+            "source":{"area":"AREA_UNSPECIFIED"}}]})"}) {
     EXPECT_REFUSED(SetPolicy(json), INVALID_ARGUMENT, "INVALID_POLICY");
   }
   const auto status = SetPolicy(R"({"entries":[{"allow":true},
-      {"destination":{"region":"regions/atlantis"}}]})");
+      {"allow":true,"destination":{"region":"regions/atlantis"}}]})");
   EXPECT_REFUSED(status, NOT_FOUND, "REGION_NOT_FOUND");
   EXPECT_EQ(RefusalOf(status).violations[0].subject(), "regions/atlantis");
   EXPECT_EQ(GetPolicy().SerializeAsString(), before.SerializeAsString());
+}
+
+// What was read may be sent back, changed or not.
+TEST_F(PolicyTest, WhatIsReadMayComeBack) {
+  for (const char* json :
+       {R"({"profile":"seed-2020"})",
+        R"({"entries":[{"allow":true,"source":{"area":"MAINLAND_CHINA"}}]})"}) {
+    ASSERT_TRUE(SetPolicy(json).ok());
+    const v1::RegionPairPolicy read = GetPolicy();
+    server_.clock().Advance(absl::Minutes(1));
+    v1::UpdateRegionPairPolicyRequest request;
+    *request.mutable_region_pair_policy() = read;
+    v1::RegionPairPolicy answer;
+    const grpc::Status status =
+        Call(server_.regions(),
+             &v1::RegionService::Stub::UpdateRegionPairPolicy, request,
+             &answer);
+    ASSERT_TRUE(status.ok()) << RefusalOf(status);
+    EXPECT_EQ(answer.SerializeAsString(), read.SerializeAsString());
+  }
 }
 
 // The name outlives the region in the policy, and matches whoever has it.
@@ -232,13 +254,13 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         R"({"profile":"seed-2019"})", R"({"profile":"seed-2020"})",
         R"({"profile":"seeds-union"})", R"({"profile":"any-pair"})",
-        R"({"entries":[{"source":{"area":"MAINLAND_CHINA"},
+        R"({"entries":[{"allow":false,"source":{"area":"MAINLAND_CHINA"},
             "destination":{"area":"MAINLAND_CHINA"}},
-            {"source":{"region":"regions/oss-us-east-1"}},
+            {"allow":false,"source":{"region":"regions/oss-us-east-1"}},
             {"allow":true,"destination":{"area":"MAINLAND_CHINA"}},
             {"allow":true,"source":{"region":"regions/oss-cn-hangzhou"}}]})"));
 
-// --------------------------------------------------------------- rules that are
+// ------------------------------------------------------------ rules that are
 
 TEST_F(PolicyTest, ARuleThatStandsGoesOnAndSaysSo) {
   const v1::Rule rule = StartRule("hz-1", "sh-1");

@@ -277,7 +277,7 @@ TEST_F(PublishersTest, ARegionThatWasDeletedHasNoOneToSpeakForIt) {
   EXPECT_FALSE(Publishers()[0].has_complete_through());
 }
 
-// ------------------------------------------------------------------------ races
+// ----------------------------------------------------------------------- races
 
 // Publishers that come and go while others delete them: whoever is left is
 // either registered and heard, or sent away to come again; never told that

@@ -24,7 +24,8 @@ inline constexpr char kOldEtag[] = "0123456789abcdef";
 // stores for both regions, and a copier.
 class RuleWorld : public ::testing::Test {
  protected:
-  explicit RuleWorld(TestServer::Options options = {}) : server_(options) {
+  explicit RuleWorld(TestServer::Options options = {})
+      : server_(std::move(options)) {
     for (const char* id : {"hz-1", "hz-2"}) server_.AddBucket(id, kHangzhou);
     for (const char* id : {"sh-1", "sh-2"}) server_.AddBucket(id, kShanghai);
     server_.SetStore(kHangzhou);

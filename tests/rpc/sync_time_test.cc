@@ -72,6 +72,10 @@ class SyncTimeTest : public ::testing::Test {
 
 TEST_F(SyncTimeTest, ARuleThatHasNotStartedHasNone) {
   server_.AddRule("photos", "photos-dr");
+  // What does not pass by itself is told first.
+  EXPECT_EQ(Shown(), "NO_PUBLISHER");
+  ScriptedPublisher publisher(server_.changes());
+  ASSERT_TRUE(publisher.Hello("gw", "buckets/photos"));
   EXPECT_EQ(Shown(), "NOT_ACTIVE");
 }
 

@@ -76,6 +76,9 @@ class Waiter {
 
 class WaitForSyncTest : public test::RuleWorld {
  protected:
+  explicit WaitForSyncTest(test::TestServer::Options options = {})
+      : RuleWorld(std::move(options)) {}
+
   absl::Time At(int64_t seconds) const {
     return start_ + absl::Seconds(seconds);
   }
@@ -190,7 +193,11 @@ TEST_F(WaitForSyncTest, ItWaitsForTheRule) {
 }
 
 TEST_F(WaitForSyncTest, WhereItCanNeverBeKnownItIsRefused) {
-  StartRule("hz-1", "sh-1");
+  // Whatever the state of the rule: a start would not help.
+  server_.AddRule("hz-1", "sh-1");
+  EXPECT_REFUSED(Waiter(server_, At(0)).End(), FAILED_PRECONDITION,
+                 "NO_WATERMARK");
+  copier_->Commit(test::GoodProbe(copier_->AwaitGrant(v1::Lease::PROBE)));
   EXPECT_REFUSED(Waiter(server_, At(0)).End(), FAILED_PRECONDITION,
                  "NO_WATERMARK");
   {
@@ -277,7 +284,13 @@ TEST_F(WaitForSyncTest, TheCallersOwnEndEndsTheWait) {
   EXPECT_LT(absl::Now() - stop, absl::Seconds(5));
 }
 
-TEST_F(WaitForSyncTest, AServerThatStopsSaysSo) {
+// Over a connection: in process, what is unread when the server ends is lost.
+class ConnectedWaitTest : public WaitForSyncTest {
+ protected:
+  ConnectedWaitTest() : WaitForSyncTest({.over_tcp = true}) {}
+};
+
+TEST_F(ConnectedWaitTest, AServerThatStopsSaysSo) {
   StartRule("hz-1", "sh-1");
   {
     ScriptedPublisher publisher(server_);
