@@ -35,7 +35,7 @@ struct WorkEvents {
   std::vector<int64_t> removed;  // Unit ids.
   std::vector<LogGrowth> grown;
   std::vector<int64_t> closing;  // Rules that began to close.
-  std::vector<int64_t> paused;   // Rules that take no leases for now.
+  std::vector<int64_t> paused;   // Rules that take no leases until resumed.
   std::vector<int64_t> resumed;  // Rules that take leases again.
   struct Bound {
     int64_t rule_uid = 0;

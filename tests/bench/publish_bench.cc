@@ -1,12 +1,10 @@
 // How many changes a second the server logs durably, against how many rows a
-// second its own database takes one commit each; and how long a first call
-// after idleness takes. Not a test:
+// second its own database takes one commit each. Not a test:
 //   publish_bench FOLDER
 // FOLDER must exist; a database is made in it, and stays.
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <functional>
@@ -115,27 +113,6 @@ double RowsPerSecond(const std::string& path) {
   return static_cast<double>(rows) / absl::ToDoubleSeconds(absl::Now() - start);
 }
 
-// The slowest and the middle one of 40 calls, each after a second of idleness
-// and a bit.
-void FirstCalls(const std::string& address) {
-  const auto stub = v1::ReplicationService::NewStub(
-      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
-  std::vector<double> ms;
-  for (int i = 0; i < 40; ++i) {
-    absl::SleepFor(absl::Milliseconds(1000 + i * 5));
-    const absl::Time start = absl::Now();
-    grpc::ClientContext context;
-    v1::GetRuleRequest request;
-    request.set_name("buckets/none/rules/none");
-    v1::Rule rule;
-    static_cast<void>(stub->GetRule(&context, request, &rule));
-    ms.push_back(absl::ToDoubleMilliseconds(absl::Now() - start));
-  }
-  std::sort(ms.begin(), ms.end());
-  std::printf("first call after idleness: median %.2f ms, slowest %.2f ms\n",
-              ms[ms.size() / 2], ms.back());
-}
-
 int Main(const std::string& folder) {
   const double rows = RowsPerSecond(folder + "/baseline.db");
   auto app = App::Start({.database_path = folder + "/bench.db",
@@ -157,7 +134,6 @@ int Main(const std::string& folder) {
   std::printf("one row a commit: %.0f rows/s; %d publishers: %.0f changes/s; "
               "ratio %.1f\n",
               rows, kPublishers, logged, logged / rows);
-  FirstCalls(app->address());
   app->Drain();
   return 0;
 }
