@@ -165,13 +165,19 @@ class ScriptedRegions final : public v1::RegionService::Service {
     if (unset_answers_ > 0) {
       --unset_answers_;
     } else {
-      region->mutable_store()->mutable_local()->set_root("/data/hz");
+      region->mutable_store()->mutable_local()->set_root(roots_.front());
+      if (roots_.size() > 1) roots_.pop_front();
     }
     return grpc::Status::OK;
   }
   void SetUnsetAnswers(int count) {
     MutexLock lock(mu_);
     unset_answers_ = count;
+  }
+  // One for each answer; the last stays.
+  void SetRoots(std::deque<std::string> roots) {
+    MutexLock lock(mu_);
+    roots_ = std::move(roots);
   }
   int unset_answers() {
     MutexLock lock(mu_);
@@ -181,6 +187,7 @@ class ScriptedRegions final : public v1::RegionService::Service {
  private:
   Mutex mu_;
   int unset_answers_ ABSL_GUARDED_BY(mu_) = 0;
+  std::deque<std::string> roots_ ABSL_GUARDED_BY(mu_) = {"/data/hz"};
 };
 
 // Hands every opener the same journal.
@@ -215,7 +222,10 @@ class NotifierTest : public ::testing::Test {
     notifier_ = std::make_unique<Notifier>(
         Notifier::Options{.id = "n1", .region = "oss-cn-hangzhou"},
         *regions_stub_, *changes_stub_,
-        [this](const v1::Store&) { return open_journal_(); },
+        [this](const v1::Store& store) {
+          opened_.push_back(store.local().root());
+          return open_journal_();
+        },
         Clock::Real(), [this] { ready_.count_down(); });
   }
   ~NotifierTest() override {
@@ -244,6 +254,7 @@ class NotifierTest : public ::testing::Test {
   std::latch ready_{1};
   std::unique_ptr<Notifier> notifier_;
   absl::Status result_;
+  std::vector<std::string> opened_;  // To be read once it has stopped.
   std::jthread running_;
 };
 
@@ -291,6 +302,26 @@ TEST_F(NotifierTest, PublishesALocalStoreWhileItIsWrittenTo) {
   EXPECT_EQ(taken.size(), size_t{kWriters * kKeys});
   EXPECT_EQ(std::set<std::string>(taken.begin(), taken.end()).size(),
             taken.size());
+}
+
+// Only who is attached is told that a region's store was replaced; it may have
+// been just before.
+TEST_F(NotifierTest, AStoreThatWasReplacedBeforeTheWelcomeIsNotPublished) {
+  regions_.SetRoots({"/data/old", "/data/new"});
+  journal_.Put("a");
+  bool said_anything = false;
+  changes_.Expect([&](Stream& stream) {
+    changes_.Welcome(stream);
+    Request request;
+    said_anything = stream.Read(&request);
+    return grpc::Status(grpc::UNAVAILABLE, "gone");
+  });
+  Start();
+  changes_.AwaitComplete(1);
+  EXPECT_OK(Stop());
+  EXPECT_FALSE(said_anything);
+  EXPECT_EQ(opened_, (std::vector<std::string>{"/data/old", "/data/new"}));
+  EXPECT_EQ(changes_.hellos().size(), 2u);
 }
 
 TEST_F(NotifierTest, StopFinishesTheStreamInOrder) {

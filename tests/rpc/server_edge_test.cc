@@ -297,6 +297,33 @@ TEST_F(StartTest, PlaintextStaysOnThisMachineUnlessAllowed) {
   EXPECT_OK(Start("0.0.0.0:0", /*allow_plaintext=*/true));
 }
 
+TEST_F(StartTest, MetricsStayOnThisMachineUnlessAllowed) {
+  const auto start = [&](const std::string& metrics_listen,
+                         bool allow_plaintext) {
+    return App::Start({.allow_plaintext = allow_plaintext,
+                       .metrics_listen = metrics_listen,
+                       .database_path = dir_ / "crr.db",
+                       .lease = LeaseOptions::FromTtl(absl::Seconds(10))},
+                      clock_);
+  };
+  for (const char* listen :
+       {"9464", ":0", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
+        "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:0,127.0.0.1:0",
+        "0.0.0.0:0"}) {
+    EXPECT_THAT(start(listen, false),
+                HasCode(absl::StatusCode::kInvalidArgument))
+        << listen;
+  }
+  for (const auto& [listen, allow] : {std::pair("127.0.0.1:0", false),
+                                      std::pair("0.0.0.0:0", true)}) {
+    const auto app = start(listen, allow);
+    ASSERT_OK(app);
+    EXPECT_THAT((*app)->metrics_address(),
+                ::testing::Not(::testing::EndsWith(":0")));
+    EXPECT_FALSE((*app)->metrics_address().empty());
+  }
+}
+
 TEST_F(StartTest, ATakenPortIsSaidAndLeavesTheDatabaseFree) {
   TestServer other;
   const std::string address = other.app().address();

@@ -233,6 +233,38 @@ TEST_F(UpdateTest, AFreeBucketChangesFreely) {
   EXPECT_TRUE(AddBucketIn("hz-1", test::kShanghai).ok());
 }
 
+// What was created anew is another thing.
+TEST_F(UpdateTest, AnEtagDoesNotOutliveItsResource) {
+  const std::string old_etag = GetBucket("hz-1").etag();
+  ASSERT_TRUE(DeleteBucket("hz-1").ok());
+  server_.clock().Advance(absl::Seconds(1));
+  ASSERT_TRUE(AddBucketIn("hz-1", test::kHangzhou).ok());
+  EXPECT_NE(GetBucket("hz-1").etag(), old_etag);
+  v1::DeleteBucketRequest request;
+  request.set_name("buckets/hz-1");
+  request.set_etag(old_etag);
+  EXPECT_REFUSED(test::Call(server_.buckets(),
+                            &v1::BucketService::Stub::DeleteBucket, request),
+                 ABORTED, "ETAG_MISMATCH");
+}
+
+// Prefixes have no order: a client may send its own list back.
+TEST_F(UpdateTest, PrefixesInAnotherOrderAreTheSame) {
+  server_.AddRule("hz-1", "sh-1", R"("prefixes":["b/","a/"])");
+  const auto update = [&](const std::vector<std::string>& prefixes) {
+    v1::UpdateRuleRequest request;
+    request.mutable_rule()->set_name("buckets/hz-1/rules/dr");
+    request.mutable_rule()->mutable_prefixes()->Assign(prefixes.begin(),
+                                                       prefixes.end());
+    (*request.mutable_rule()->mutable_labels())["team"] = "web";
+    return test::Call(server_.rules(),
+                      &v1::ReplicationService::Stub::UpdateRule, request);
+  };
+  EXPECT_TRUE(update({"b/", "a/"}).ok());
+  EXPECT_REFUSED(update({"b/", "c/"}), INVALID_ARGUMENT, "IMMUTABLE_FIELD");
+  EXPECT_REFUSED(update({"b/"}), INVALID_ARGUMENT, "IMMUTABLE_FIELD");
+}
+
 TEST_F(UpdateTest, AMaskSaysWhatOfABucketIsSet) {
   ASSERT_TRUE(UpdateBucket(R"({"bucket":{"name":"buckets/hz-1",
                   "versioning":"ENABLED","transferAcceleration":true},
