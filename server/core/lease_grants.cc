@@ -1,0 +1,148 @@
+// What goes out to copiers: grants, and the segments of a log.
+
+#include "server/core/lease_core.h"
+
+#include <algorithm>
+
+namespace crr {
+namespace {
+
+// Grants whose commit is awaited: enough for full groups, few enough that a
+// burst does not crowd checkpoints out of the writer's queue.
+constexpr int kGrantsUnderWayMax = 64;
+
+// After a refusal that says nothing of the unit itself, such as a full disk.
+constexpr absl::Duration kStepRetry = absl::Seconds(1);
+
+}  // namespace
+
+void LeaseCore::PumpSegments(UnitState& unit) {
+  if (unit.info.kind != UnitKind::kChanges ||
+      unit.phase != Phase::kLeased || unit.reading != 0 ||
+      unit.revoke_deadline || unit.no_room ||
+      unit.sent_sequence >= unit.info.log_end) {
+    return;
+  }
+  const auto found = sessions_.find(unit.session);
+  if (found == sessions_.end() || found->second.stream == 0) return;
+  const int64_t room =
+      found->second.segment_credit_bytes - unit.unsettled_bytes;
+  if (room <= 0) return;
+  unit.reading = next_read_++;
+  store_.ReadSegments(
+      unit.info.rule_uid, unit.sent_sequence, room,
+      [this, unit_id = unit.info.unit_id, read = unit.reading,
+       room](absl::StatusOr<std::vector<Segment>> segments) {
+        const auto unit_found = units_.find(unit_id);
+        if (unit_found == units_.end()) return;
+        UnitState& u = unit_found->second;
+        // Of another lease, or of a stream before this one.
+        if (u.reading != read || u.phase != Phase::kLeased) return;
+        u.reading = 0;
+        const auto session = sessions_.find(u.session);
+        if (!segments.ok() || session == sessions_.end() ||
+            session->second.stream == 0) {
+          return;  // Tick, or the stream that comes next, pumps again.
+        }
+        for (Segment& segment : *segments) {
+          const auto bytes = static_cast<int64_t>(segment.changes.size());
+          u.sent_sequence = segment.last_sequence;
+          u.unsettled.emplace_back(segment.last_sequence, bytes);
+          u.unsettled_bytes += bytes;
+          output_.Send(session->second.stream,
+                       SegmentMessage{unit_id, u.token, std::move(segment)});
+        }
+        // Unless room was made while the read was under way.
+        u.no_room = segments->empty() &&
+                    session->second.segment_credit_bytes - u.unsettled_bytes <=
+                        room;
+        PumpSegments(u);
+      });
+}
+
+LeaseCore::Session* LeaseCore::PickSession(const UnitInfo& unit) {
+  const Ticks now = clock_.Now();
+  Session* best = nullptr;
+  std::pair<bool, int64_t> best_score;
+  for (const auto& [stream, number] : by_stream_) {
+    Session& session = sessions_.at(number);
+    const int64_t room = session.lease_credit -
+                         static_cast<int64_t>(session.units.size());
+    if (room <= 0 || session.superseded || session.deadline <= now) continue;
+    const bool near = !session.region.empty() &&
+                      (session.region == unit.source_region ||
+                       session.region == unit.destination_region);
+    const std::pair<bool, int64_t> score(near, room);
+    if (best == nullptr || score > best_score) {
+      best = &session;
+      best_score = score;
+    }
+  }
+  return best;
+}
+
+void LeaseCore::Schedule() {
+  while (!draining_ && grants_under_way_ < kGrantsUnderWayMax) {
+    const auto unit_id = queue_.Next(clock_.Now());
+    if (!unit_id) return;
+    UnitState& unit = units_.at(*unit_id);
+    Session* const session = PickSession(unit.info);
+    if (session == nullptr) return;
+    queue_.Withdraw(*unit_id);
+    unit.phase = Phase::kGranting;
+    unit.session = session->number;
+    session->units.insert(*unit_id);
+    queue_.CountLease(unit.info.rule_uid, +1);
+    ++grants_under_way_;
+    store_.Grant(*unit_id, session->number,
+                 [this, id = *unit_id, number = session->number](
+                     absl::StatusOr<LeaseSpec> spec) {
+                   OnGranted(id, number, std::move(spec));
+                 });
+  }
+}
+
+void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
+                          absl::StatusOr<LeaseSpec> spec) {
+  --grants_under_way_;
+  const auto found = units_.find(unit_id);
+  if (found == units_.end()) {
+    // Its last holder's late checkpoint, the token still being the newest,
+    // finished it before the grant was committed; the grant was refused.
+    Schedule();
+    return;
+  }
+  UnitState& unit = found->second;
+  const int64_t rule_uid = unit.info.rule_uid;
+  if (!spec.ok()) {
+    DetachUnit(unit);
+    if (absl::IsNotFound(spec.status())) {
+      RemoveUnit(unit_id);
+    } else {
+      OfferUnit(unit, clock_.Now() + kStepRetry);
+    }
+    MaybeCloseRule(rule_uid);
+    Schedule();
+    return;
+  }
+  ++counts_.grants;
+  unit.phase = Phase::kLeased;
+  unit.token = spec->token;
+  unit.info.cursor_sequence = spec->cursor.sequence;
+  unit.sent_sequence = spec->cursor.sequence;
+  leased_.insert(unit_id);
+  const auto session = sessions_.find(session_number);
+  const bool can_send =
+      session != sessions_.end() && session->second.stream != 0 &&
+      session->second.deadline > clock_.Now() && !draining_ &&
+      !closing_.contains(rule_uid) && !paused_.contains(rule_uid);
+  if (!can_send) {
+    EndLease(unit, "");  // Nobody ever knew of it.
+    return;
+  }
+  output_.Send(session->second.stream, *std::move(spec));
+  PumpSegments(unit);
+  Schedule();
+}
+
+}  // namespace crr
