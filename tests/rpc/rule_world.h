@@ -58,6 +58,34 @@ class RuleWorld : public ::testing::Test {
     return active;
   }
 
+  // A region that nobody uses.
+  v1::Region AddRegion(const std::string& id) {
+    v1::Region region;
+    EXPECT_TRUE(CreateRegion(absl::StrCat(
+                                 R"({"regionId":")", id,
+                                 R"(","region":{"area":"MAINLAND_CHINA",)",
+                                 R"("displayName":"Nowhere"}})"),
+                             &region)
+                    .ok());
+    return region;
+  }
+  // A bucket of acme.
+  grpc::Status AddBucketIn(const std::string& id, const std::string& region) {
+    v1::CreateBucketRequest request;
+    request.set_bucket_id(id);
+    request.mutable_bucket()->set_region(absl::StrCat("regions/", region));
+    request.mutable_bucket()->set_owner("acme");
+    return Call(server_.buckets(), &v1::BucketService::Stub::CreateBucket,
+                request);
+  }
+
+  // The request that sets it.
+  static std::string Versioning(const std::string& bucket,
+                                const std::string& versioning) {
+    return absl::StrCat(R"({"bucket":{"name":"buckets/)", bucket,
+                        R"(","versioning":")", versioning, "\"}}");
+  }
+
   // Publishes puts of these keys of `bucket`, without a name.
   void Publish(const std::string& bucket,
                const std::vector<std::string>& keys) {

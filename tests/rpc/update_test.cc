@@ -17,8 +17,6 @@ namespace {
 
 using test::Call;
 using test::Eventually;
-using test::FromJson;
-using test::kOldEtag;
 using test::RefusalOf;
 using test::ScriptedPublisher;
 using ::testing::ElementsAre;
@@ -31,17 +29,6 @@ constexpr char kRule[] = "buckets/hz-1/rules/dr";
 
 class UpdateTest : public test::RuleWorld {
  protected:
-  // A region that nobody uses.
-  v1::Region AddRegion(const std::string& id) {
-    v1::Region region;
-    EXPECT_TRUE(CreateRegion(absl::StrCat(
-                                 R"({"regionId":")", id,
-                                 R"(","region":{"area":"MAINLAND_CHINA",)",
-                                 R"("displayName":"Nowhere"}})"),
-                             &region)
-                    .ok());
-    return region;
-  }
   std::vector<std::string> RegionIds() {
     v1::ListRegionsResponse response;
     EXPECT_TRUE(Call(server_.regions(), &v1::RegionService::Stub::ListRegions,
@@ -52,19 +39,6 @@ class UpdateTest : public test::RuleWorld {
       ids.push_back(region.name().substr(8));
     }
     return ids;
-  }
-  grpc::Status AddBucketIn(const std::string& id, const std::string& region) {
-    v1::CreateBucketRequest request;
-    request.set_bucket_id(id);
-    request.mutable_bucket()->set_region(absl::StrCat("regions/", region));
-    request.mutable_bucket()->set_owner("acme");
-    return Call(server_.buckets(), &v1::BucketService::Stub::CreateBucket,
-                request);
-  }
-  static std::string Versioning(const std::string& bucket,
-                                const std::string& versioning) {
-    return absl::StrCat(R"({"bucket":{"name":"buckets/)", bucket,
-                        R"(","versioning":")", versioning, "\"}}");
   }
   static std::string Acceleration(const std::string& bucket, bool on) {
     return absl::StrCat(R"({"bucket":{"name":"buckets/)", bucket,
@@ -231,21 +205,6 @@ TEST_F(UpdateTest, AFreeBucketChangesFreely) {
   EXPECT_REFUSED(DeleteBucket("hz-1"), NOT_FOUND, "BUCKET_NOT_FOUND");
   // The name is free; elsewhere, too.
   EXPECT_TRUE(AddBucketIn("hz-1", test::kShanghai).ok());
-}
-
-// What was created anew is another thing.
-TEST_F(UpdateTest, AnEtagDoesNotOutliveItsResource) {
-  const std::string old_etag = GetBucket("hz-1").etag();
-  ASSERT_TRUE(DeleteBucket("hz-1").ok());
-  server_.clock().Advance(absl::Seconds(1));
-  ASSERT_TRUE(AddBucketIn("hz-1", test::kHangzhou).ok());
-  EXPECT_NE(GetBucket("hz-1").etag(), old_etag);
-  v1::DeleteBucketRequest request;
-  request.set_name("buckets/hz-1");
-  request.set_etag(old_etag);
-  EXPECT_REFUSED(test::Call(server_.buckets(),
-                            &v1::BucketService::Stub::DeleteBucket, request),
-                 ABORTED, "ETAG_MISMATCH");
 }
 
 // Prefixes have no order: a client may send its own list back.
@@ -659,277 +618,6 @@ TEST_F(BoundTest, ANewRateReachesTheHolders) {
                                       R"(","labels":{"a":"b"}}})"))
                   .ok());
   EXPECT_EQ(Revokes(), 0);
-}
-
-// ---------------------------------------------------------------------- etags
-
-TEST_F(UpdateTest, AnEtagThatIsNotThePresentOneStopsAnUpdate) {
-  struct Case {
-    const char* method;
-    std::function<std::string()> etag;
-    // Changes something each time.
-    std::function<grpc::Status(const std::string& etag)> call;
-  };
-  int n = 0;
-  StartRule("hz-1", "sh-1");
-  const auto rule_etag = [&] { return server_.GetRule(kRule).etag(); };
-  for (const Case& c : {
-           Case{"UpdateRegion",
-                [&] { return GetRegion(test::kSydney)->etag(); },
-                [&](const std::string& etag) {
-                  return UpdateRegion(absl::StrCat(
-                      R"({"region":{"name":"regions/)", test::kSydney,
-                      R"(","displayName":"D)", ++n, R"(","etag":")", etag,
-                      "\"}}"));
-                }},
-           Case{"UpdateRegionPairPolicy", [&] { return GetPolicy().etag(); },
-                [&](const std::string& etag) {
-                  std::string entries = R"({"allow":true})";
-                  for (int i = ++n; i > 0; --i) entries += R"(,{"allow":true})";
-                  return SetPolicy(absl::StrCat(R"({"entries":[)", entries,
-                                                R"(],"etag":")", etag,
-                                                "\"}"));
-                }},
-           Case{"UpdateBucket", [&] { return GetBucket("hz-2").etag(); },
-                [&](const std::string& etag) {
-                  return UpdateBucket(absl::StrCat(
-                      R"({"bucket":{"name":"buckets/hz-2","versioning":")",
-                      GetBucket("hz-2").versioning() == v1::Bucket::ENABLED
-                          ? "UNVERSIONED"
-                          : "ENABLED",
-                      R"(","etag":")", etag, "\"}}"));
-                }},
-           Case{"UpdateRule", rule_etag,
-                [&](const std::string& etag) {
-                  return UpdateRule(absl::StrCat(
-                      R"({"rule":{"name":")", kRule, R"(","etag":")", etag,
-                      R"(","labels":{"n":")", ++n, "\"}}}"));
-                }},
-           Case{"PauseRule and ResumeRule", rule_etag,
-                [&](const std::string& etag) {
-                  return server_.GetRule(kRule).state() == v1::Rule::ACTIVE
-                             ? Pause(kRule, nullptr, etag)
-                             : Resume(kRule, nullptr, etag);
-                }},
-       }) {
-    SCOPED_TRACE(c.method);
-    const std::string first = c.etag();
-    EXPECT_REFUSED(c.call(kOldEtag), ABORTED, "ETAG_MISMATCH");
-    EXPECT_EQ(c.etag(), first);
-    EXPECT_TRUE(c.call(first).ok());
-    const std::string second = c.etag();
-    EXPECT_NE(second, first);
-    EXPECT_REFUSED(c.call(first), ABORTED, "ETAG_MISMATCH");
-    EXPECT_EQ(c.etag(), second);
-    EXPECT_TRUE(c.call("").ok());
-    EXPECT_NE(c.etag(), second);
-  }
-}
-
-TEST_F(UpdateTest, AnEtagThatIsNotThePresentOneStopsADeletion) {
-  const std::string region = AddRegion("mars-1").etag();
-  EXPECT_REFUSED(DeleteRegion("mars-1", kOldEtag), ABORTED, "ETAG_MISMATCH");
-  ASSERT_TRUE(UpdateRegion(R"({"region":{"name":"regions/mars-1",
-                               "displayName":"M"}})")
-                  .ok());
-  EXPECT_REFUSED(DeleteRegion("mars-1", region), ABORTED, "ETAG_MISMATCH");
-  EXPECT_TRUE(DeleteRegion("mars-1", GetRegion("mars-1")->etag()).ok());
-
-  const std::string bucket = GetBucket("hz-2").etag();
-  ASSERT_TRUE(UpdateBucket(Versioning("hz-2", "ENABLED")).ok());
-  EXPECT_REFUSED(DeleteBucket("hz-2", bucket), ABORTED, "ETAG_MISMATCH");
-  EXPECT_TRUE(DeleteBucket("hz-2", GetBucket("hz-2").etag()).ok());
-  // What is created anew is another thing, alike as it may be.
-  server_.clock().Advance(absl::Minutes(1));
-  server_.AddBucket("hz-2", test::kHangzhou);
-  EXPECT_REFUSED(DeleteBucket("hz-2", bucket), ABORTED, "ETAG_MISMATCH");
-
-  const std::string starting = server_.AddRule("hz-1", "sh-1").etag();
-  copier_->Commit(test::GoodProbe(copier_->AwaitGrant(v1::Lease::PROBE)));
-  v1::DeleteRuleRequest request;
-  request.set_name(kRule);
-  request.set_etag(starting);
-  const auto remove = [&] {
-    return Call(server_.rules(), &v1::ReplicationService::Stub::DeleteRule,
-                request);
-  };
-  EXPECT_REFUSED(remove(), ABORTED, "ETAG_MISMATCH");
-  EXPECT_EQ(server_.GetRule(kRule).state(), v1::Rule::ACTIVE);
-  request.set_etag(server_.GetRule(kRule).etag());
-  EXPECT_TRUE(remove().ok());
-}
-
-// It follows what users set, and the state; nothing that comes and goes.
-TEST_F(UpdateTest, TheEtagOfARuleIsDeafToConditions) {
-  const v1::Rule rule = StartRule("hz-1", "sh-1");
-  server_.clock().Advance(absl::Minutes(1));
-  ASSERT_TRUE(SetPolicy(R"({"entries":[{"allow":false}]})").ok());
-  ASSERT_TRUE(Says(kRule, "POLICY_REFUSES"));
-  EXPECT_EQ(server_.GetRule(kRule).etag(), rule.etag());
-  Publish("hz-1", {"k"});
-  copier_->Release(copier_->AwaitGrant(v1::Lease::CHANGES), "STORE_DOWN");
-  ASSERT_TRUE(Eventually([&] { return Says(kRule, "LANE_FAILING"); }));
-  EXPECT_EQ(server_.GetRule(kRule).etag(), rule.etag());
-  // There and back is where it was.
-  ASSERT_TRUE(Pause(kRule).ok());
-  EXPECT_NE(server_.GetRule(kRule).etag(), rule.etag());
-  ASSERT_TRUE(Resume(kRule).ok());
-  EXPECT_EQ(server_.GetRule(kRule).etag(), rule.etag());
-}
-
-// Nothing is set that is not set already: nothing happens at all.
-TEST_F(UpdateTest, AnUpdateThatChangesNothingChangesNothing) {
-  const v1::Rule rule = StartRule("hz-1", "sh-1", R"("labels":{"a":"b"})");
-  const v1::Bucket bucket = GetBucket("hz-2");
-  const v1::Region region = *GetRegion(test::kHangzhou);
-  server_.clock().Advance(absl::Minutes(1));
-  v1::Rule same_rule;
-  EXPECT_TRUE(UpdateRule(absl::StrCat(R"({"rule":{"name":")", kRule,
-                                      R"(","labels":{"a":"b"}}})"),
-                         &same_rule)
-                  .ok());
-  EXPECT_EQ(same_rule.SerializeAsString(), rule.SerializeAsString());
-  v1::Bucket same_bucket;
-  EXPECT_TRUE(UpdateBucket(Versioning("hz-2", "UNVERSIONED"), &same_bucket)
-                  .ok());
-  EXPECT_EQ(same_bucket.SerializeAsString(), bucket.SerializeAsString());
-  // What was read may come back whole.
-  v1::UpdateRegionRequest request;
-  *request.mutable_region() = region;
-  v1::Region same_region;
-  EXPECT_TRUE(Call(server_.regions(), &v1::RegionService::Stub::UpdateRegion,
-                   request, &same_region)
-                  .ok());
-  EXPECT_EQ(same_region.SerializeAsString(), region.SerializeAsString());
-}
-
-// ------------------------------------------------------------------ request_id
-
-constexpr char kId[] = "6a1c2f5e-8b0d-4c7a-9a3e-2f4b5d6c7e80";
-constexpr char kId2[] = "6a1c2f5e-8b0d-4c7a-9a3e-2f4b5d6c7e81";
-
-// Of every RPC that has one.
-class RequestIdTest : public UpdateTest {
- protected:
-  struct Create {
-    const char* method;
-    // With this request id; `variant` is the content; what is created
-    // serialised, or the refusal.
-    std::function<grpc::Status(const std::string& id, int variant,
-                               bool validate_only, std::string& answer)>
-        call;
-    // Undoes it.
-    std::function<void()> remove;
-  };
-
-  std::vector<Create> Creates() {
-    const auto region = [this](const std::string& id, int variant,
-                               bool validate_only, std::string& answer) {
-      v1::CreateRegionRequest request;
-      request.set_region_id("mars-1");
-      request.set_request_id(id);
-      request.set_validate_only(validate_only);
-      request.mutable_region()->set_area(v1::Region::MAINLAND_CHINA);
-      request.mutable_region()->set_display_name(absl::StrCat("M", variant));
-      v1::Region made;
-      const auto status =
-          Call(server_.regions(), &v1::RegionService::Stub::CreateRegion,
-               request, &made);
-      answer = made.SerializeAsString();
-      return status;
-    };
-    const auto bucket = [this](const std::string& id, int variant,
-                               bool validate_only, std::string& answer) {
-      v1::CreateBucketRequest request;
-      request.set_bucket_id("red");
-      request.set_request_id(id);
-      request.set_validate_only(validate_only);
-      request.mutable_bucket()->set_region("regions/oss-cn-hangzhou");
-      request.mutable_bucket()->set_owner(absl::StrCat("o", variant));
-      v1::Bucket made;
-      const auto status =
-          Call(server_.buckets(), &v1::BucketService::Stub::CreateBucket,
-               request, &made);
-      answer = made.SerializeAsString();
-      return status;
-    };
-    const auto rule = [this](const std::string& id, int variant,
-                             bool validate_only, std::string& answer) {
-      auto request = test::RuleRequest("hz-1", "sh-1");
-      request.set_request_id(id);
-      request.set_validate_only(validate_only);
-      request.mutable_rule()->add_prefixes(absl::StrCat("p", variant));
-      v1::Rule made;
-      const auto status = server_.CreateRule(request, &made);
-      answer = made.SerializeAsString();
-      return status;
-    };
-    return {{"CreateRegion", region,
-             [this] { ASSERT_TRUE(DeleteRegion("mars-1").ok()); }},
-            {"CreateBucket", bucket,
-             [this] { ASSERT_TRUE(DeleteBucket("red").ok()); }},
-            {"CreateRule", rule, [this] {
-               const v1::Lease probe = copier_->AwaitGrant(v1::Lease::PROBE);
-               ASSERT_TRUE(server_.DeleteRule(kRule).ok());
-               copier_->Release(probe, "REVOKED");
-               ASSERT_TRUE(Gone(kRule));
-             }}};
-  }
-};
-
-TEST_F(RequestIdTest, ARepeatGetsTheFirstAnswer) {
-  for (const Create& c : Creates()) {
-    SCOPED_TRACE(c.method);
-    std::string first;
-    std::string again;
-    // What was refused is not remembered.
-    EXPECT_FALSE(c.call("no-uuid", 1, false, again).ok());
-    ASSERT_TRUE(c.call(kId, 1, false, first).ok());
-    server_.clock().Advance(absl::Minutes(1));
-    ASSERT_TRUE(c.call(kId, 1, false, again).ok());
-    EXPECT_EQ(again, first);
-    EXPECT_REFUSED(c.call(kId, 2, false, again), INVALID_ARGUMENT,
-                   "REQUEST_ID_REUSED");
-    // The same wish under another id is another request.
-    EXPECT_EQ(c.call(kId2, 1, false, again).error_code(),
-              grpc::StatusCode::ALREADY_EXISTS);
-    c.remove();
-    // kId2 was refused: it is as good as new, with other content.
-    ASSERT_TRUE(c.call(kId2, 2, false, again).ok());
-    ASSERT_TRUE(c.call(kId, 1, false, again).ok());
-    EXPECT_EQ(again, first);
-  }
-}
-
-TEST_F(RequestIdTest, TheNextServerKnowsTheAnswers) {
-  std::vector<std::string> first;
-  for (const Create& c : Creates()) {
-    ASSERT_TRUE(c.call(kId, 1, false, first.emplace_back()).ok());
-  }
-  Restart();
-  size_t i = 0;
-  for (const Create& c : Creates()) {
-    SCOPED_TRACE(c.method);
-    std::string again;
-    ASSERT_TRUE(c.call(kId, 1, false, again).ok());
-    EXPECT_EQ(again, first[i++]);
-    EXPECT_REFUSED(c.call(kId, 2, false, again), INVALID_ARGUMENT,
-                   "REQUEST_ID_REUSED");
-  }
-}
-
-TEST_F(RequestIdTest, AValidationNeitherStoresNorReplays) {
-  for (const Create& c : Creates()) {
-    SCOPED_TRACE(c.method);
-    std::string promised;
-    std::string made;
-    ASSERT_TRUE(c.call(kId, 1, true, promised).ok());
-    // The id is unused: other content may have it.
-    ASSERT_TRUE(c.call(kId, 2, false, made).ok());
-    EXPECT_NE(made, promised);
-    EXPECT_EQ(c.call(kId, 2, true, made).error_code(),
-              grpc::StatusCode::ALREADY_EXISTS);
-  }
 }
 
 }  // namespace
