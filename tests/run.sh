@@ -5,8 +5,9 @@
 #
 #   tests/run.sh           the above
 #   tests/run.sh --quick   without the end-to-end tests and the demo
-#   tests/run.sh --all     also the unit tests under ASan and UBSan, and larger
-#                          rounds of the end-to-end tests
+#   tests/run.sh --all     also the unit tests under ASan and UBSan, larger
+#                          rounds of the end-to-end tests, and what a hundred
+#                          thousand idle rules cost
 . "$(dirname -- "${BASH_SOURCE[0]}")/../deploy/common.sh"
 
 mode=${1:-}
@@ -87,5 +88,6 @@ fi
 if [[ $mode == --all ]]; then
   prepare build-asan build asan
   try unit-asan unit_tests asan
+  try idle "$ROOT/tests/bench/idle.py"
 fi
 finish

@@ -195,6 +195,14 @@ class ScrapeTest(E2eTest):
         self.assertEqual((self.cluster.files(), server.io("write_bytes"),
                           server.log.read_text()), before)
 
+    def test_an_idle_server_keeps_its_pollers_awake(self):
+        # Or the next caller would wait while gRPC 1.51 naps (keep_warm.h).
+        checks = ('crr_rpcs_total{method="grpc.health.v1.Health/Check",'
+                  'code="OK"}')
+        begun = self.value(checks) or 0
+        wait("it calls itself", lambda: (self.value(checks) or 0) >= begun + 3,
+             seconds=10)
+
     def test_metrics_stay_after_a_publisher_has_gone(self):
         self.notifiers[HANGZHOU].kill()
         wait("its absence shows", lambda: self.value(
