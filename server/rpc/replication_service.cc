@@ -58,6 +58,25 @@ ChangingBody<v1::Rule> ChangeOf(const RuleId& id, const std::string& etag,
   };
 }
 
+// Of a call that names a rule, with an etag, and says nothing else.
+template <typename Request>
+grpc::ServerUnaryReactor* FinishChange(
+    grpc::CallbackServerContext* context, const Env& env,
+    const std::string& method, const Request& request, v1::Rule* response,
+    absl::StatusOr<RuleOutcome> (*change)(Transaction&, const Rule&,
+                                          absl::Time)) {
+  std::vector<Violation> found;
+  const auto id = NameFrom(ParseRuleName, request.name(), "name", found);
+  if (!found.empty()) return FinishWith(context, RefuseAll(found));
+  return FinishWrite<v1::Rule>(
+      context, env, {method, ""}, response,
+      ChangeOf(id, request.etag(),
+               [change, now = env.clock.WallNow()](Transaction& txn,
+                                                   const Rule& rule) {
+                 return change(txn, rule, now);
+               }));
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* ReplicationService::CreateRule(
@@ -156,16 +175,8 @@ grpc::ServerUnaryReactor* ReplicationService::ListRules(
 grpc::ServerUnaryReactor* ReplicationService::DeleteRule(
     grpc::CallbackServerContext* context, const v1::DeleteRuleRequest* request,
     v1::Rule* response) {
-  std::vector<Violation> found;
-  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
-  return FinishWrite<v1::Rule>(
-      context, env_, {"crr.v1.ReplicationService/DeleteRule", ""}, response,
-      ChangeOf(id, request->etag(),
-               [now = env_.clock.WallNow()](Transaction& txn,
-                                            const Rule& rule) {
-                 return crr::DeleteRule(txn, rule, now);
-               }));
+  return FinishChange(context, env_, "crr.v1.ReplicationService/DeleteRule", *request,
+                      response, crr::DeleteRule);
 }
 
 grpc::ServerUnaryReactor* ReplicationService::GetRuleProgress(
@@ -239,31 +250,15 @@ grpc::ServerUnaryReactor* ReplicationService::UpdateRule(
 grpc::ServerUnaryReactor* ReplicationService::PauseRule(
     grpc::CallbackServerContext* context, const v1::PauseRuleRequest* request,
     v1::Rule* response) {
-  std::vector<Violation> found;
-  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
-  return FinishWrite<v1::Rule>(
-      context, env_, {"crr.v1.ReplicationService/PauseRule", ""}, response,
-      ChangeOf(id, request->etag(),
-               [now = env_.clock.WallNow()](Transaction& txn,
-                                            const Rule& rule) {
-                 return crr::PauseRule(txn, rule, now);
-               }));
+  return FinishChange(context, env_, "crr.v1.ReplicationService/PauseRule", *request,
+                      response, crr::PauseRule);
 }
 
 grpc::ServerUnaryReactor* ReplicationService::ResumeRule(
     grpc::CallbackServerContext* context, const v1::ResumeRuleRequest* request,
     v1::Rule* response) {
-  std::vector<Violation> found;
-  const auto id = NameFrom(ParseRuleName, request->name(), "name", found);
-  if (!found.empty()) return FinishWith(context, RefuseAll(found));
-  return FinishWrite<v1::Rule>(
-      context, env_, {"crr.v1.ReplicationService/ResumeRule", ""}, response,
-      ChangeOf(id, request->etag(),
-               [now = env_.clock.WallNow()](Transaction& txn,
-                                            const Rule& rule) {
-                 return crr::ResumeRule(txn, rule, now);
-               }));
+  return FinishChange(context, env_, "crr.v1.ReplicationService/ResumeRule", *request,
+                      response, crr::ResumeRule);
 }
 
 grpc::ServerWriteReactor<v1::RuleProgress>*

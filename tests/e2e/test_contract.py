@@ -16,6 +16,11 @@ SERVICES = {"crr.v1.RegionService", "crr.v1.BucketService",
             "crr.v1.CopierService", "crr.v1.AdminService",
             "grpc.channelz.v1.Channelz", "grpc.health.v1.Health"}
 
+# What a refusal carries.
+DETAILS = {"google.rpc.ErrorInfo", "google.rpc.BadRequest",
+           "google.rpc.PreconditionFailure", "google.rpc.RetryInfo",
+           "crr.v1.Violations"}
+
 
 class ContractTest(unittest.TestCase):
 
@@ -159,7 +164,14 @@ class ContractTest(unittest.TestCase):
 
             for name in files:
                 add(name)
-            self.assertTrue(pool.FindServiceByName(service).methods)
+            methods = pool.FindServiceByName(service).methods
+            self.assertTrue(methods)
+            for method in methods:
+                for symbol in (method.full_name, method.input_type.full_name,
+                               method.output_type.full_name):
+                    ask(file_containing_symbol=symbol)
+        for detail in DETAILS:
+            ask(file_containing_symbol=detail)
 
     def test_health(self):
         from grpc.health.v1 import health_pb2
