@@ -21,7 +21,8 @@ constexpr char kSelect[] =
     "SELECT rule_uid, source, destination, rule_id, operations, historical, "
     "transfer, kms_replicate, kms_key, max_leases, max_bytes_per_second, "
     "state, source_identity, destination_identity, create_time_us, "
-    "update_time_us, active_time_us FROM rules ";
+    "update_time_us, active_time_us, resync, resync_cause, resync_floor_us, "
+    "first_partition, partitions FROM rules ";
 
 Rule FromRow(ReadTransaction& txn, const Row& row) {
   Rule rule{.uid = row.Int(0),
@@ -42,7 +43,13 @@ Rule FromRow(ReadTransaction& txn, const Row& row) {
             .destination_identity = row.Text(13),
             .create_time = absl::FromUnixMicros(row.Int(14)),
             .update_time = absl::FromUnixMicros(row.Int(15)),
-            .active_time = absl::FromUnixMicros(row.Int(16))};
+            .active_time = absl::FromUnixMicros(row.Int(16)),
+            .resync = static_cast<Resync>(row.Int(17)),
+            .restored = row.Int(18) == 3,
+            .resync_floor = row.IsNull(19) ? absl::InfiniteFuture()
+                                           : absl::FromUnixMicros(row.Int(19)),
+            .first_partition = row.Int(20),
+            .partitions = row.Int(21)};
   for (const Row& prefix :
        txn.Query("SELECT prefix FROM rule_prefixes WHERE rule_uid = $1 "
                  "ORDER BY prefix",
@@ -188,11 +195,66 @@ void SetActive(Transaction& txn, int64_t uid,
        Int(absl::ToUnixMicros(now))});
 }
 
-int64_t TakeSequences(Transaction& txn, int64_t uid, int64_t count) {
-  const auto row = txn.QueryOne(
-      "UPDATE rules SET next_sequence = next_sequence + $2 "
-      "WHERE rule_uid = $1 RETURNING next_sequence - $2",
-      {Int(uid), Int(count)});
+void NeedResync(Transaction& txn, int64_t uid, absl::Time floor) {
+  txn.Execute(
+      "UPDATE rules SET resync = 1, "
+      "resync_cause = CASE WHEN resync = 0 THEN 2 ELSE resync_cause END, "
+      "resync_floor_us = min(coalesce(resync_floor_us, $2), $2) "
+      "WHERE rule_uid = $1",
+      {Int(uid), Int(absl::ToUnixMicros(floor))});
+}
+
+void MarkAllForResync(Transaction& txn) {
+  txn.Execute(
+      "UPDATE rules SET resync = 1, resync_cause = 3, resync_floor_us = 0 "
+      "WHERE rule_uid > 0");
+}
+
+void SetVerifying(Transaction& txn, int64_t uid) {
+  txn.Execute("UPDATE rules SET resync = 2 WHERE rule_uid = $1", {Int(uid)});
+}
+
+void ClearResync(Transaction& txn, int64_t uid) {
+  txn.Execute(
+      "UPDATE rules SET resync = 0, resync_floor_us = NULL "
+      "WHERE rule_uid = $1",
+      {Int(uid)});
+}
+
+std::vector<int64_t> UidsInResync(ReadTransaction& txn, Resync resync) {
+  std::vector<int64_t> uids;
+  for (const Row& row : txn.Query(
+           "SELECT rule_uid FROM rules WHERE resync <> 0 AND resync = $1 "
+           "ORDER BY rule_uid",
+           {Int(static_cast<int64_t>(resync))})) {
+    uids.push_back(row.Int(0));
+  }
+  return uids;
+}
+
+void SetPartitions(Transaction& txn, int64_t uid, int64_t first,
+                   int64_t count) {
+  txn.Execute(
+      "UPDATE rules SET first_partition = $2, partitions = $3 "
+      "WHERE rule_uid = $1",
+      {Int(uid), Int(first), Int(count)});
+}
+
+int64_t TakeSequences(Transaction& txn, int64_t uid, int64_t partition,
+                      int64_t count) {
+  const auto row =
+      partition == 0
+          ? txn.QueryOne(
+                "UPDATE rules SET next_sequence = next_sequence + $2 "
+                "WHERE rule_uid = $1 RETURNING next_sequence - $2",
+                {Int(uid), Int(count)})
+          : txn.QueryOne(
+                "INSERT INTO rule_partitions (rule_uid, partition, "
+                "next_sequence) VALUES ($1, $2, 1 + $3) "
+                "ON CONFLICT (rule_uid, partition) DO UPDATE SET "
+                "next_sequence = rule_partitions.next_sequence + $3 "
+                "RETURNING next_sequence - $3",
+                {Int(uid), Int(partition), Int(count)});
   return row ? row->Int(0) : 0;
 }
 

@@ -15,6 +15,8 @@ namespace crr {
 
 enum class Operations { kAddDeleteChange = 1, kAddChange = 2 };
 enum class Transfer { kStandard = 1, kAccelerated = 2 };
+// What became of a log that was dropped, see 0003_objects.sql.
+enum class Resync { kNone = 0, kNeeded = 1, kVerifying = 2 };
 enum class RuleState { kStarting = 1, kActive = 2, kPaused = 3, kClosing = 4 };
 
 // What users set, and what the server adds. Prefixes are in rising byte order.
@@ -39,6 +41,13 @@ struct Rule {
   absl::Time create_time;
   absl::Time update_time;
   absl::Time active_time;  // UnixEpoch before the rule became ACTIVE.
+  Resync resync = Resync::kNone;
+  bool restored = false;  // What the resync is for; otherwise a full log.
+  // Unless kNone: last_sync_time may not pass this.
+  absl::Time resync_floor;
+  // Its keys are spread over this many logs, from `first_partition` on.
+  int64_t first_partition = 0;
+  int64_t partitions = 1;
 };
 
 // Something a copier reported as wrong.
@@ -91,8 +100,22 @@ void SetActive(Transaction& txn, int64_t uid,
                absl::string_view source_identity,
                absl::string_view destination_identity, absl::Time now);
 
-// The first of `count` sequence numbers, all of them above any before.
-int64_t TakeSequences(Transaction& txn, int64_t uid, int64_t count);
+// Begins a resync, or begins it again. The lowest floor stands.
+void NeedResync(Transaction& txn, int64_t uid, absl::Time floor);
+// The same for every rule, after a restore: nothing is known of what arrived.
+void MarkAllForResync(Transaction& txn);
+// The log was dropped and is written again: what it cannot tell of is being
+// verified.
+void SetVerifying(Transaction& txn, int64_t uid);
+void ClearResync(Transaction& txn, int64_t uid);
+std::vector<int64_t> UidsInResync(ReadTransaction& txn, Resync resync);
+
+// The rule's keys go to these partitions from now on.
+void SetPartitions(Transaction& txn, int64_t uid, int64_t first, int64_t count);
+// The first of `count` sequence numbers of a partition, all of them above any
+// before.
+int64_t TakeSequences(Transaction& txn, int64_t uid, int64_t partition,
+                      int64_t count);
 // A counter above any before: the low bits of a fencing token.
 int64_t TakeToken(Transaction& txn, int64_t uid);
 

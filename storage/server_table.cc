@@ -32,4 +32,18 @@ int64_t GetIncarnation(ReadTransaction& txn) {
   return FirstInt(txn.Query("SELECT incarnation FROM server WHERE id = 1"));
 }
 
+void MarkRestored(Transaction& txn) {
+  txn.Execute(
+      "UPDATE server SET incarnation = incarnation + 1, restored = 1 "
+      "WHERE id = 1");
+}
+
+bool IsRestored(ReadTransaction& txn) {
+  return FirstInt(txn.Query("SELECT restored FROM server WHERE id = 1")) != 0;
+}
+
+void ClearRestored(Transaction& txn) {
+  txn.Execute("UPDATE server SET restored = 0 WHERE id = 1");
+}
+
 }  // namespace crr

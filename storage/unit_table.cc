@@ -84,9 +84,17 @@ std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,
 bool HasHistoricalWork(ReadTransaction& txn, int64_t rule_uid) {
   return txn
       .QueryOne(
-          "SELECT 1 FROM work_units WHERE rule_uid = $1 AND kind IN (2, 3) "
-          "LIMIT 1",
+          "SELECT 1 FROM work_units WHERE rule_uid = $1 "
+          "AND (kind = 3 OR kind = 2 AND partition = 0) LIMIT 1",
           {Int(rule_uid)})
+      .has_value();
+}
+
+bool HasKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind) {
+  return txn
+      .QueryOne(
+          "SELECT 1 FROM work_units WHERE rule_uid = $1 AND kind = $2 LIMIT 1",
+          {Int(rule_uid), Int(static_cast<int64_t>(kind))})
       .has_value();
 }
 
@@ -96,6 +104,13 @@ void Progress(Transaction& txn, int64_t unit_id, const Cursor& cursor,
       "UPDATE work_units SET cursor_sequence = $2, cursor_key = $3, "
       "visited = $4, attempts = 0 WHERE unit_id = $1",
       {Int(unit_id), Int(cursor.sequence), Bytes(cursor.key), Int(visited)});
+}
+
+void TakeBackAttempt(Transaction& txn, int64_t unit_id) {
+  txn.Execute(
+      "UPDATE work_units SET attempts = max(0, attempts - 1) "
+      "WHERE unit_id = $1",
+      {Int(unit_id)});
 }
 
 void Grant(Transaction& txn, const LeaseRecord& lease, absl::Time now) {

@@ -12,9 +12,17 @@
 
 namespace crr {
 
-enum class UnitKind { kProbe = 1, kInventory = 2, kBackfill = 3, kChanges = 4 };
+enum class UnitKind {
+  kProbe = 1,
+  kInventory = 2,
+  kBackfill = 3,
+  kChanges = 4,
+  kObject = 5,
+  kVerify = 6
+};
 
-// How far a unit has come: the sequence for CHANGES, the key for the others.
+// How far a unit has come: the sequence for CHANGES and OBJECT (parts), the key
+// for the others.
 struct Cursor {
   int64_t sequence = 0;
   std::string key;
@@ -33,7 +41,8 @@ struct Unit {
   int64_t listed = 0;    // Objects that INVENTORY listed in the range.
   int64_t visited = 0;   // Objects that BACKFILL met so far.
   int64_t token = 0;     // Of the last grant.
-  int64_t attempts = 0;  // Grants since the last progress.
+  // Grants since the last progress, but for those that were given back.
+  int64_t attempts = 0;
 };
 
 struct LeaseRecord {
@@ -52,11 +61,16 @@ std::vector<Unit> All(ReadTransaction& txn);
 std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid);
 std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,
                                UnitKind kind, int64_t partition);
-// Whether INVENTORY or BACKFILL units of the rule stand.
+// Whether INVENTORY (of history) or BACKFILL units of the rule stand.
 bool HasHistoricalWork(ReadTransaction& txn, int64_t rule_uid);
+// Whether units of the kind stand.
+bool HasKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind);
 // Moves the cursor and takes the attempts back to 0.
 void Progress(Transaction& txn, int64_t unit_id, const Cursor& cursor,
               int64_t visited);
+
+// The last grant does not count as an attempt.
+void TakeBackAttempt(Transaction& txn, int64_t unit_id);
 
 // Gives the unit to a session under a new token; attempts rise by one.
 void Grant(Transaction& txn, const LeaseRecord& lease, absl::Time now);

@@ -95,7 +95,7 @@ int64_t Log(Transaction& txn, const Rule& rule,
             const std::vector<const PublishedChange*>& changes,
             int64_t& log_end) {
   int64_t sequence = rule_table::TakeSequences(
-      txn, rule.uid, static_cast<int64_t>(changes.size()));
+      txn, rule.uid, kOnlyPartition, static_cast<int64_t>(changes.size()));
   int64_t bytes = 0;
   Segment segment;
   const auto flush = [&] {

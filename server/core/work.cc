@@ -133,6 +133,9 @@ absl::Status CheckSense(const Unit& unit, const Checkpoint& cp) {
         return Senseless("a probe reports once, what it found");
       }
       return absl::OkStatus();
+    case UnitKind::kObject:
+    case UnitKind::kVerify:
+      break;
   }
   return Senseless("unknown kind");
 }

@@ -11,8 +11,10 @@ int PriorityOf(UnitKind kind) {
   switch (kind) {
     case UnitKind::kProbe: return 0;
     case UnitKind::kChanges: return 1;
-    case UnitKind::kInventory: return 2;
-    case UnitKind::kBackfill: return 3;
+    case UnitKind::kObject: return 2;
+    case UnitKind::kInventory: return 3;
+    case UnitKind::kBackfill: return 4;
+    case UnitKind::kVerify: return 5;
   }
   return 3;
 }

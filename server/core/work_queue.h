@@ -17,7 +17,7 @@ namespace crr {
 // Which unit of work is to be leased next, over all rules.
 //
 // A rule without any lease comes before one that has some (its floor); then
-// PROBE before CHANGES before INVENTORY before BACKFILL; then the rule with the
+// PROBE, CHANGES, OBJECT, INVENTORY, BACKFILL, VERIFY; then the rule with the
 // fewest leases; then the one that was served longest ago. A rule never has
 // more leases than its own bound.
 //

@@ -460,6 +460,9 @@ bool ModelCopier::WorkOn(Lease& lease) {
       return true;
     case UnitKind::kChanges:
       return WorkOnChanges(lease);
+    case UnitKind::kObject:
+    case UnitKind::kVerify:
+      return false;
   }
   return false;
 }

@@ -261,7 +261,8 @@ TEST_F(DatabaseTest, EachConstraintHasItsCode) {
            Case{"UPDATE scratch SET text = 'bad'", kFailedPrecondition},
            Case{"INSERT INTO scratch (id, parent) VALUES (2, 99)",
                 kFailedPrecondition},
-           Case{"INSERT INTO server VALUES (2, 1, 1, 1, 1)",
+           Case{"INSERT INTO server (id, incarnation, next_rule_uid, next_unit_id, "
+       "next_session_number) VALUES (2, 1, 1, 1, 1)",
                 kFailedPrecondition},
            Case{"UPDATE server SET next_unit_id = NULL", kFailedPrecondition},
            Case{"UPDATE server SET next_unit_id = 'x'", kFailedPrecondition},

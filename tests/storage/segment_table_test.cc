@@ -350,7 +350,7 @@ class LogsTest : public SegmentTableTest {
   // One more segment of three changes and five bytes in the rule's log.
   void Log(int64_t rule, int64_t event, int64_t small_event) {
     ASSERT_OK(Write(*database_, [&](Transaction& txn) {
-      const int64_t first = rule_table::TakeSequences(txn, rule, 3);
+      const int64_t first = rule_table::TakeSequences(txn, rule, 0, 3);
       Segment segment = Changes(first, first + 2, "12345", event);
       if (small_event != kNone) segment.oldest_small_event = At(small_event);
       segment_table::Append(txn, rule, 0, segment, kBytesMax);
@@ -515,7 +515,7 @@ TEST_F(LogsTest, ASegmentThatGrowsHasTheOldestOfAllItsSmallEvents) {
     ASSERT_OK(Write(*database_, [&](Transaction& txn) {
       for (const int64_t event : small_events) {
         Segment segment =
-            Changes(rule_table::TakeSequences(txn, rule_, 1), 0, "x", 5);
+            Changes(rule_table::TakeSequences(txn, rule_, 0, 1), 0, "x", 5);
         segment.last_sequence = segment.first_sequence;
         if (event != kNone) segment.oldest_small_event = At(event);
         segment_table::Append(txn, rule_, 0, segment, kBytesMax);

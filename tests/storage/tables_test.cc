@@ -343,10 +343,10 @@ TEST_F(RuleTableTest, ARuleComesBackAsItWas) {
 
 TEST_F(RuleTableTest, SequencesAndTokensOnlyRise) {
   Do([&](Transaction& txn) {
-    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 3), 1);
-    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 1), 4);
-    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 1000), 5);
-    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 1), 1005);
+    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 0, 3), 1);
+    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 0, 1), 4);
+    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 0, 1000), 5);
+    EXPECT_EQ(rule_table::TakeSequences(txn, rule_, 0, 1), 1005);
     EXPECT_EQ(rule_table::TakeToken(txn, rule_), 1);
     EXPECT_EQ(rule_table::TakeToken(txn, rule_), 2);
     return 0;
