@@ -1,14 +1,8 @@
 // Several processes on one folder, some of them killed.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -23,10 +17,9 @@
 #include "client/store/local_store.h"
 #include "tests/store/store_helpers.h"
 #include "tests/store/worker_plan.h"
+#include "tests/store/worker_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
-
-extern char** environ;
 
 namespace crr {
 namespace {
@@ -36,57 +29,13 @@ namespace fs = std::filesystem;
 constexpr char kBucket[] = "bucket";
 constexpr int kForever = 1'000'000'000;
 
-// A running store_worker. Killed with this object if it still runs.
-class Worker {
+// A running store_worker.
+class Worker : public test::WorkerProcess {
  public:
   Worker(const std::string& root, const std::string& name, int operations,
-         int threads) {
-    int pipe_ends[2];
-    CRR_CHECK(pipe2(pipe_ends, O_CLOEXEC) == 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
-    std::string arguments[] = {CRR_STORE_WORKER,
-                               root,
-                               kBucket,
-                               name,
-                               std::to_string(operations),
-                               std::to_string(threads)};
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    CRR_CHECK(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(),
-                          environ) == 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(pipe_ends[1]);
-    said_ = fdopen(pipe_ends[0], "r");
-  }
-  ~Worker() {
-    if (pid_ > 0) {
-      Kill();
-      Wait();
-    }
-    std::fclose(said_);
-  }
-  Worker(const Worker&) = delete;
-
-  // The next line, without its end; empty when there is no more.
-  std::string NextLine() {
-    char line[2'048];
-    if (std::fgets(line, sizeof(line), said_) == nullptr) return "";
-    return std::string(absl::StripSuffix(line, "\n"));
-  }
-  void Kill() { kill(pid_, SIGKILL); }
-  int Wait() {
-    int status = 0;
-    CRR_CHECK(waitpid(pid_, &status, 0) == pid_);
-    pid_ = 0;
-    return status;
-  }
-
- private:
-  pid_t pid_ = 0;
-  FILE* said_ = nullptr;
+         int threads)
+      : WorkerProcess({CRR_STORE_WORKER, root, kBucket, name,
+                       std::to_string(operations), std::to_string(threads)}) {}
 };
 
 // What may be found of each key after what workers have said.
