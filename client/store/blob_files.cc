@@ -50,7 +50,17 @@ absl::StatusOr<NewBlob> BlobFiles::Create() const {
 
 absl::StatusOr<std::optional<FileDescriptor>> BlobFiles::Open(
     const std::string& name) const {
-  absl::StatusOr<FileDescriptor> file = OpenFile(PathOf(name), O_RDONLY);
+  return OpenAs(name, O_RDONLY);
+}
+
+absl::StatusOr<std::optional<FileDescriptor>> BlobFiles::OpenUpload(
+    const std::string& name) const {
+  return OpenAs(name, O_RDWR);
+}
+
+absl::StatusOr<std::optional<FileDescriptor>> BlobFiles::OpenAs(
+    const std::string& name, int flags) const {
+  absl::StatusOr<FileDescriptor> file = OpenFile(PathOf(name), flags);
   if (file.ok()) return std::optional<FileDescriptor>(*std::move(file));
   if (!FileExists(PathOf(name))) return std::optional<FileDescriptor>();
   return file.status();

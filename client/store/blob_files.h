@@ -14,11 +14,12 @@ namespace crr {
 
 class NewBlob;
 
-// The bytes of objects that are too large for the index: one file for each, in
-// `blobs/`, under a random name that the index refers to.
+// The bytes of objects that are too large for the index, and of uploads in
+// parts: one file for each, in `blobs/`, under a random name that the index
+// refers to.
 //
-// A blob that is being written has a name in `tmp/` too, from before its first
-// byte until the index's transaction has ended. So a process that was killed
+// A blob that the index does not refer to yet has a name in `tmp/` too, from
+// before its first byte until the index's transaction has ended. So a process that was killed
 // leaves a name in `tmp/` for whatever it left, and a sweep need not look
 // through `blobs/`. Thread-safe.
 class BlobFiles {
@@ -32,6 +33,9 @@ class BlobFiles {
   // nullopt when the file is not there.
   absl::StatusOr<std::optional<FileDescriptor>> Open(
       const std::string& name) const;
+  // For writing too, which only an upload in parts may do.
+  absl::StatusOr<std::optional<FileDescriptor>> OpenUpload(
+      const std::string& name) const;
   absl::Status Remove(const std::string& name) const;
 
   // What was being written when a process died. Ask only while no other
@@ -42,6 +46,8 @@ class BlobFiles {
 
  private:
   friend class NewBlob;
+  absl::StatusOr<std::optional<FileDescriptor>> OpenAs(const std::string& name,
+                                                       int flags) const;
   std::string FolderOf(const std::string& name) const;
   std::string PathOf(const std::string& name) const;
   std::string TemporaryPathOf(const std::string& name) const;

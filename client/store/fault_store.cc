@@ -27,6 +27,10 @@ class FaultReader final : public ObjectReader {
     return store_.Around(FaultStore::Call::kReadBytes, bucket_, key_,
                          [&] { return base_->Read(limit); });
   }
+  absl::Status Skip(int64_t bytes) override {
+    return store_.Around(FaultStore::Call::kSkip, bucket_, key_,
+                         [&] { return base_->Skip(bytes); });
+  }
 
  private:
   FaultStore& store_;
@@ -69,6 +73,38 @@ class FaultWriter final : public ObjectWriter {
   const std::string key_;
   const std::unique_ptr<ObjectWriter> base_;
   bool corrupt_next_;
+};
+
+class FaultUpload final : public ObjectUpload {
+ public:
+  FaultUpload(FaultStore& store, absl::string_view bucket,
+              absl::string_view key, std::unique_ptr<ObjectUpload> base)
+      : store_(store), bucket_(bucket), key_(key), base_(std::move(base)) {}
+
+  const std::string& id() const override { return base_->id(); }
+  int64_t part_bytes() const override { return base_->part_bytes(); }
+  absl::Status WritePart(int64_t number, absl::string_view bytes) override {
+    return store_.Around(FaultStore::Call::kWritePart, bucket_, key_, [&] {
+      std::string sent(bytes);
+      if (number == 0 && !sent.empty() && store_.Corrupts(key_)) {
+        sent[0] = static_cast<char>(sent[0] ^ 1);
+      }
+      return base_->WritePart(number, sent);
+    });
+  }
+  absl::StatusOr<WriteOutcome> Commit(
+      int64_t size, const ObjectFacts& facts, std::optional<ReplicaMark> mark,
+      const std::optional<ReplicaWrite>& replica) override {
+    return store_.Around(FaultStore::Call::kCommitUpload, bucket_, key_, [&] {
+      return base_->Commit(size, facts, std::move(mark), replica);
+    });
+  }
+
+ private:
+  FaultStore& store_;
+  const std::string bucket_;
+  const std::string key_;
+  const std::unique_ptr<ObjectUpload> base_;
 };
 
 void FaultStore::FailCall(Call call, int n, absl::Status status) {
@@ -162,6 +198,30 @@ absl::StatusOr<std::unique_ptr<ObjectWriter>> FaultStore::Write(
                        [&] { return base_.Write(bucket, key); });
   if (!writer.ok()) return writer;
   return std::make_unique<FaultWriter>(*this, bucket, key, *std::move(writer));
+}
+
+absl::StatusOr<std::unique_ptr<ObjectUpload>> FaultStore::BeginUpload(
+    absl::string_view bucket, absl::string_view key, int64_t part_bytes) {
+  auto upload = Around(Call::kBeginUpload, bucket, key, [&] {
+    return base_.BeginUpload(bucket, key, part_bytes);
+  });
+  if (!upload.ok()) return upload;
+  return std::make_unique<FaultUpload>(*this, bucket, key, *std::move(upload));
+}
+
+absl::StatusOr<std::unique_ptr<ObjectUpload>> FaultStore::ResumeUpload(
+    absl::string_view bucket, absl::string_view key, absl::string_view id) {
+  auto upload = Around(Call::kResumeUpload, bucket, key,
+                       [&] { return base_.ResumeUpload(bucket, key, id); });
+  if (!upload.ok() || *upload == nullptr) return upload;
+  return std::make_unique<FaultUpload>(*this, bucket, key, *std::move(upload));
+}
+
+absl::Status FaultStore::AbortUpload(absl::string_view bucket,
+                                     absl::string_view key,
+                                     absl::string_view id) {
+  return Around(Call::kAbortUpload, bucket, key,
+                [&] { return base_.AbortUpload(bucket, key, id); });
 }
 
 absl::StatusOr<WriteOutcome> FaultStore::SetFacts(

@@ -26,9 +26,15 @@ class FaultStore final : public ObjectStore {
     kHead,
     kRead,       // Opening a reader.
     kReadBytes,  // ObjectReader::Read
+    kSkip,       // ObjectReader::Skip
     kWrite,      // Opening a writer.
     kAppend,     // ObjectWriter::Append
     kCommit,     // ObjectWriter::Commit
+    kBeginUpload,
+    kResumeUpload,
+    kAbortUpload,
+    kWritePart,     // ObjectUpload::WritePart
+    kCommitUpload,  // ObjectUpload::Commit
     kSetFacts,
     kDelete,
     kTouch,
@@ -68,6 +74,14 @@ class FaultStore final : public ObjectStore {
       absl::string_view bucket, absl::string_view key) override;
   absl::StatusOr<std::unique_ptr<ObjectWriter>> Write(
       absl::string_view bucket, absl::string_view key) override;
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> BeginUpload(
+      absl::string_view bucket, absl::string_view key,
+      int64_t part_bytes) override;
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> ResumeUpload(
+      absl::string_view bucket, absl::string_view key,
+      absl::string_view id) override;
+  absl::Status AbortUpload(absl::string_view bucket, absl::string_view key,
+                           absl::string_view id) override;
   absl::StatusOr<WriteOutcome> SetFacts(
       absl::string_view bucket, absl::string_view key,
       absl::string_view if_etag, const ObjectFacts& facts,
@@ -84,6 +98,7 @@ class FaultStore final : public ObjectStore {
 
  private:
   friend class FaultReader;
+  friend class FaultUpload;
   friend class FaultWriter;
 
   // What happens to one call.

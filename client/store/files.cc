@@ -79,6 +79,19 @@ absl::Status WriteAll(const FileDescriptor& file, absl::string_view bytes) {
   return absl::OkStatus();
 }
 
+absl::Status WriteAllAt(const FileDescriptor& file, absl::string_view bytes,
+                        int64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t written = Retrying([&] {
+      return pwrite(file.get(), bytes.data(), bytes.size(), offset);
+    });
+    if (written < 0) return ErrnoStatus(errno, "pwrite", "a blob");
+    bytes.remove_prefix(static_cast<size_t>(written));
+    offset += written;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> ReadSome(const FileDescriptor& file,
                                      size_t limit) {
   std::string bytes(limit, '\0');
@@ -87,6 +100,21 @@ absl::StatusOr<std::string> ReadSome(const FileDescriptor& file,
   if (got < 0) return ErrnoStatus(errno, "read", "a blob");
   bytes.resize(static_cast<size_t>(got));
   return bytes;
+}
+
+absl::StatusOr<std::string> ReadSomeAt(const FileDescriptor& file, size_t limit,
+                                       int64_t offset) {
+  std::string bytes(limit, '\0');
+  const ssize_t got = Retrying(
+      [&] { return pread(file.get(), bytes.data(), limit, offset); });
+  if (got < 0) return ErrnoStatus(errno, "pread", "a blob");
+  bytes.resize(static_cast<size_t>(got));
+  return bytes;
+}
+
+absl::Status SkipBytes(const FileDescriptor& file, int64_t bytes) {
+  if (lseek(file.get(), bytes, SEEK_CUR) >= 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "lseek", "a blob");
 }
 
 absl::Status SyncFile(const FileDescriptor& file) {
@@ -120,6 +148,11 @@ std::string RandomName() {
   CRR_CHECK(Retrying([&] { return getrandom(bits, sizeof(bits), 0); }) ==
             static_cast<ssize_t>(sizeof(bits)));
   return absl::BytesToHexString(absl::string_view(bits, sizeof(bits)));
+}
+
+bool IsRandomName(absl::string_view name) {
+  return name.size() == 32 &&
+         name.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }
 
 }  // namespace crr

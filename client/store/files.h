@@ -2,6 +2,7 @@
 #define CRR_CLIENT_STORE_FILES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -46,8 +47,19 @@ absl::StatusOr<FileDescriptor> OpenFile(const std::string& path, int flags);
 
 absl::Status WriteAll(const FileDescriptor& file, absl::string_view bytes);
 
+// Writes `bytes` at `offset`, wherever `file` stands.
+absl::Status WriteAllAt(const FileDescriptor& file, absl::string_view bytes,
+                        int64_t offset);
+
 // Up to `limit` bytes from where `file` stands; empty at its end.
 absl::StatusOr<std::string> ReadSome(const FileDescriptor& file, size_t limit);
+
+// Up to `limit` bytes from `offset`, wherever `file` stands; empty at its end.
+absl::StatusOr<std::string> ReadSomeAt(const FileDescriptor& file, size_t limit,
+                                       int64_t offset);
+
+// Makes `file` stand `bytes` further on.
+absl::Status SkipBytes(const FileDescriptor& file, int64_t bytes);
 
 // Makes the content of `file` durable.
 absl::Status SyncFile(const FileDescriptor& file);
@@ -63,6 +75,9 @@ absl::Status RemoveFile(const std::string& path);
 
 // 128 random bits as 32 hex digits.
 std::string RandomName();
+
+// Whether `name` may be one of those.
+bool IsRandomName(absl::string_view name);
 
 }  // namespace crr
 

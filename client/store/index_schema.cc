@@ -92,6 +92,29 @@ CREATE TABLE garbage (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// What came after the first program of this schema version. It is only added
+// to, so that an older program can go on with the store, through an upgrade in
+// steps and back again: it neither sees these tables nor has to keep them true.
+constexpr char kAdditions[] = R"sql(
+-- Uploads in parts that are neither committed nor aborted. The id is the name
+-- of the blob.
+CREATE TABLE IF NOT EXISTS uploads (
+  upload_id  TEXT    NOT NULL PRIMARY KEY CHECK (length(upload_id) = 32),
+  bucket_id  INTEGER NOT NULL REFERENCES buckets (bucket_id),
+  key        BLOB    NOT NULL CHECK (length(key) BETWEEN 1 AND 1024),
+  part_bytes INTEGER NOT NULL CHECK (part_bytes > 0),
+  touched_us INTEGER NOT NULL  -- When it began or last got a part.
+) STRICT, WITHOUT ROWID;
+
+-- The parts that are whole and durable.
+CREATE TABLE IF NOT EXISTS upload_parts (
+  upload_id TEXT    NOT NULL REFERENCES uploads (upload_id) ON DELETE CASCADE,
+  number    INTEGER NOT NULL CHECK (number >= 0),
+  bytes     INTEGER NOT NULL CHECK (bytes > 0),
+  PRIMARY KEY (upload_id, number)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 absl::Status CreateSchema(sqlite::Connection& db, absl::Time now) {
   CRR_RETURN_IF_ERROR(db.ExecuteScript("BEGIN IMMEDIATE"));
   CRR_RETURN_IF_ERROR(db.ExecuteScript(kSchema));
@@ -127,6 +150,7 @@ absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndex(
   CRR_RETURN_IF_ERROR(db->ExecuteScript(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
   if (found == 0) CRR_RETURN_IF_ERROR(CreateSchema(*db, now));
+  CRR_RETURN_IF_ERROR(db->ExecuteScript(kAdditions));
   return db;
 }
 

@@ -156,7 +156,9 @@ absl::StatusOr<bool> IsBlobReferred(sqlite::Connection& db,
                                     absl::string_view blob) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
-      db.Query("SELECT 1 FROM objects WHERE blob = $1", {Text(blob)}));
+      db.Query("SELECT 1 FROM objects WHERE blob = $1"
+               " UNION ALL SELECT 1 FROM uploads WHERE upload_id = $1",
+               {Text(blob)}));
   return !rows.empty();
 }
 

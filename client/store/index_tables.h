@@ -59,6 +59,7 @@ absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(sqlite::Connection& db,
 // Replaces the state of `key`.
 absl::Status StoreObject(sqlite::Connection& db, int64_t bucket_id,
                          absl::string_view key, const ObjectRow& row);
+// Whether an object or an upload has it.
 absl::StatusOr<bool> IsBlobReferred(sqlite::Connection& db,
                                     absl::string_view blob);
 

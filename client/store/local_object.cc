@@ -6,31 +6,43 @@
 #include "base/status_macros.h"
 #include "client/store/index_schema.h"
 #include "client/store/local_writes.h"
+#include "client/store/write_rules.h"
 
 namespace crr {
 
 absl::StatusOr<std::string> LocalReader::Read(size_t limit) {
   CRR_ASSIGN_OR_RETURN(std::string bytes, Next(limit));
   const ObjectInfo& object = *state_.object;
-  size_ += static_cast<int64_t>(bytes.size());
+  position_ += static_cast<int64_t>(bytes.size());
   hash_.Update(bytes);
   if (!bytes.empty() || limit == 0) return bytes;
-  if (size_ != object.size || hash_.Hex() != object.etag) {
+  if (position_ != object.size || (!skipped_ && hash_.Hex() != object.etag)) {
     return absl::DataLossError(
         absl::StrCat("the bytes of ", object.key, " are not those written: ",
-                     size_, " of ", object.size, " bytes were found"));
+                     position_, " of ", object.size, " bytes were found"));
   }
   return bytes;
+}
+
+absl::Status LocalReader::Skip(int64_t bytes) {
+  CRR_RETURN_IF_ERROR(CheckSkip(state_, position_, bytes));
+  if (const auto* file = std::get_if<FileDescriptor>(&bytes_)) {
+    CRR_RETURN_IF_ERROR(SkipBytes(*file, bytes));
+  }
+  position_ += bytes;
+  skipped_ = skipped_ || bytes > 0;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> LocalReader::Next(size_t limit) {
   if (const auto* file = std::get_if<FileDescriptor>(&bytes_)) {
     // One byte more than there should be is enough to notice it.
-    const int64_t left = std::max<int64_t>(state_.object->size - size_, 0) + 1;
+    const int64_t left =
+        std::max<int64_t>(state_.object->size - position_, 0) + 1;
     return ReadSome(*file, std::min(limit, static_cast<size_t>(left)));
   }
   const std::string& bytes = std::get<std::string>(bytes_);
-  return bytes.substr(static_cast<size_t>(size_), limit);
+  return bytes.substr(static_cast<size_t>(position_), limit);
 }
 
 absl::Status LocalWriter::Append(absl::string_view bytes) {

@@ -16,7 +16,8 @@ namespace crr {
 
 // Reads an object of a local store from its inline bytes or its open file,
 // which stays whole when the object is replaced. At the end it has proven the
-// bytes: DATA_LOSS when size or hash are not those of the index.
+// bytes, unless it skipped some: DATA_LOSS when size or hash are not those of
+// the index.
 class LocalReader final : public ObjectReader {
  public:
   LocalReader(KeyState state, std::string bytes)
@@ -26,14 +27,16 @@ class LocalReader final : public ObjectReader {
 
   const KeyState& state() const override { return state_; }
   absl::StatusOr<std::string> Read(size_t limit) override;
+  absl::Status Skip(int64_t bytes) override;
 
  private:
   absl::StatusOr<std::string> Next(size_t limit);
 
   const KeyState state_;  // With an object.
   const std::variant<std::string, FileDescriptor> bytes_;
-  int64_t size_ = 0;  // Of what was read.
-  ContentHash hash_;  // Too.
+  int64_t position_ = 0;
+  bool skipped_ = false;
+  ContentHash hash_;  // Of what was read.
 };
 
 // Collects an object's bytes, those of a small one in memory, of a large one in

@@ -16,8 +16,10 @@
 #include "client/store/index_tables.h"
 #include "client/store/local_journal.h"
 #include "client/store/local_object.h"
+#include "client/store/local_upload.h"
 #include "client/store/local_writes.h"
 #include "client/store/reader_pool.h"
+#include "client/store/upload_tables.h"
 #include "client/store/write_lock.h"
 #include "client/store/write_rules.h"
 
@@ -43,8 +45,10 @@ absl::Status MakeSkeleton(const std::string& root, const BlobFiles& blobs) {
 }
 
 // Removes the files that dead processes left and that the index does not refer
-// to. Requires: the write lock, and no other process.
-absl::Status Sweep(sqlite::Connection& db, const BlobFiles& blobs) {
+// to, and forgets the uploads that nobody will finish. Requires: the write lock,
+// and no other process.
+absl::Status Sweep(sqlite::Connection& db, const BlobFiles& blobs,
+                   absl::Time now) {
   CRR_ASSIGN_OR_RETURN(const std::vector<std::string> unfinished,
                        blobs.Unfinished());
   for (const std::string& blob : unfinished) {
@@ -52,6 +56,7 @@ absl::Status Sweep(sqlite::Connection& db, const BlobFiles& blobs) {
     if (!referred) CRR_RETURN_IF_ERROR(blobs.Remove(blob));
     CRR_RETURN_IF_ERROR(blobs.Finish(blob));
   }
+  CRR_RETURN_IF_ERROR(ExpireUploads(db, now));
   CRR_ASSIGN_OR_RETURN(const std::vector<std::string> garbage,
                        ReadGarbage(db));
   for (const std::string& blob : garbage) {
@@ -96,10 +101,10 @@ absl::StatusOr<std::unique_ptr<LocalStore>> LocalStore::Open(
     CRR_ASSIGN_OR_RETURN(const WriteLock::Hold hold, write_lock.Acquire());
     const bool fresh = !FileExists(index);
     if (fresh) CRR_RETURN_IF_ERROR(MakeSkeleton(root, *store->blobs_));
-    CRR_ASSIGN_OR_RETURN(
-        db, OpenIndex(index, options.create, options.clock->WallNow()));
+    const absl::Time now = options.clock->WallNow();
+    CRR_ASSIGN_OR_RETURN(db, OpenIndex(index, options.create, now));
     if (fresh) CRR_RETURN_IF_ERROR(SyncFolder(root));
-    if (alone) CRR_RETURN_IF_ERROR(Sweep(*db, *store->blobs_));
+    if (alone) CRR_RETURN_IF_ERROR(Sweep(*db, *store->blobs_, now));
   }
   // Another process may sweep between the two locks of this step: nothing of
   // ours is there yet.
@@ -220,6 +225,50 @@ absl::StatusOr<std::unique_ptr<ObjectWriter>> LocalStore::Write(
   CRR_ASSIGN_OR_RETURN(const BucketInfo info, GetBucket(bucket));
   CRR_RETURN_IF_ERROR(CheckWritable(info));
   return std::make_unique<LocalWriter>(bucket, key, *blobs_, *commits_);
+}
+
+absl::StatusOr<std::unique_ptr<ObjectUpload>> LocalStore::BeginUpload(
+    absl::string_view bucket, absl::string_view key, int64_t part_bytes) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  CRR_RETURN_IF_ERROR(CheckPartBytes(part_bytes));
+  CRR_ASSIGN_OR_RETURN(const BucketInfo info, GetBucket(bucket));
+  CRR_RETURN_IF_ERROR(CheckWritable(info));
+  CRR_ASSIGN_OR_RETURN(
+      const std::string id,
+      BeginLocalUpload(bucket, key, part_bytes, *blobs_, *commits_));
+  return ResumeUpload(bucket, key, id);
+}
+
+absl::StatusOr<std::unique_ptr<ObjectUpload>> LocalStore::ResumeUpload(
+    absl::string_view bucket, absl::string_view key, absl::string_view id) {
+  CRR_ASSIGN_OR_RETURN(std::optional<UploadRow> row,
+                       FindUpload(bucket, key, id));
+  if (!row.has_value()) return nullptr;
+  CRR_ASSIGN_OR_RETURN(std::optional<FileDescriptor> file,
+                       blobs_->OpenUpload(row->id));
+  // Aborted since, or the blob is lost: no reason not to begin another.
+  if (!file.has_value()) return nullptr;
+  return std::make_unique<LocalUpload>(bucket, *std::move(row),
+                                       *std::move(file), *commits_);
+}
+
+absl::Status LocalStore::AbortUpload(absl::string_view bucket,
+                                     absl::string_view key,
+                                     absl::string_view id) {
+  CRR_ASSIGN_OR_RETURN(const std::optional<UploadRow> row,
+                       FindUpload(bucket, key, id));
+  if (!row.has_value()) return absl::OkStatus();
+  return AbortLocalUpload(row->id, *commits_);
+}
+
+absl::StatusOr<std::optional<UploadRow>> LocalStore::FindUpload(
+    absl::string_view bucket, absl::string_view key, absl::string_view id) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  CRR_ASSIGN_OR_RETURN(ReaderPool::Reader reader, readers_->Borrow());
+  CRR_ASSIGN_OR_RETURN(const BucketRow bucket_row,
+                       ReadBucket(reader.db(), bucket));
+  if (!IsRandomName(id)) return std::optional<UploadRow>();
+  return ReadUpload(reader.db(), bucket_row.id, key, id);
 }
 
 absl::StatusOr<WriteOutcome> LocalStore::SetFacts(

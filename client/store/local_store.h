@@ -16,12 +16,13 @@ class BlobFiles;
 class FileLock;
 class GroupCommit;
 class ReaderPool;
+struct UploadRow;
 
 // A region's objects in a folder:
 //
 //   index.db      one SQLite index for all buckets: objects, small ones with
-//                 their bytes, tombstones, the journal
-//   blobs/xx/...  the bytes of larger objects
+//                 their bytes, tombstones, the journal, uploads in parts
+//   blobs/xx/...  the bytes of larger objects and of uploads in parts
 //   tmp/          names of blobs that are being written
 //   write.lock    held by whoever writes to the index
 //   open.lock     held, shared, by every process that has the store open
@@ -30,10 +31,13 @@ class ReaderPool;
 // Any number of processes and threads may use one folder on a local disk; a
 // write that was answered survives kill and power loss, one that was not
 // leaves nothing behind once the store is next opened by a process that is
-// alone with it. Keys are never used as paths. Objects with versions are not
-// served yet: their buckets refuse writes with FAILED_PRECONDITION.
+// alone with it. An upload in parts stays for a week after its last part; that
+// process forgets older ones. Neither keys nor ids that a caller names are used
+// as paths. Objects with versions are not served yet: their buckets refuse
+// writes with FAILED_PRECONDITION.
 //
-// Readers, writers and journals must not outlive the store. Thread-safe.
+// Readers, writers, uploads and journals must not outlive the store.
+// Thread-safe.
 class LocalStore final : public ObjectStore {
  public:
   struct Options {
@@ -65,6 +69,14 @@ class LocalStore final : public ObjectStore {
       absl::string_view bucket, absl::string_view key) override;
   absl::StatusOr<std::unique_ptr<ObjectWriter>> Write(
       absl::string_view bucket, absl::string_view key) override;
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> BeginUpload(
+      absl::string_view bucket, absl::string_view key,
+      int64_t part_bytes) override;
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> ResumeUpload(
+      absl::string_view bucket, absl::string_view key,
+      absl::string_view id) override;
+  absl::Status AbortUpload(absl::string_view bucket, absl::string_view key,
+                           absl::string_view id) override;
   absl::StatusOr<WriteOutcome> SetFacts(
       absl::string_view bucket, absl::string_view key,
       absl::string_view if_etag, const ObjectFacts& facts,
@@ -81,6 +93,10 @@ class LocalStore final : public ObjectStore {
 
  private:
   LocalStore(const std::string& root, const Clock& clock);
+  // nullopt when the key has no such upload.
+  absl::StatusOr<std::optional<UploadRow>> FindUpload(absl::string_view bucket,
+                                                      absl::string_view key,
+                                                      absl::string_view id);
 
   const std::string root_;
   const Clock& clock_;

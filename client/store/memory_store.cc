@@ -21,6 +21,12 @@ class MemoryReader final : public ObjectReader {
     position_ += read.size();
     return read;
   }
+  absl::Status Skip(int64_t bytes) override {
+    CRR_RETURN_IF_ERROR(
+        CheckSkip(state_, static_cast<int64_t>(position_), bytes));
+    position_ += static_cast<size_t>(bytes);
+    return absl::OkStatus();
+  }
 
  private:
   const KeyState state_;
@@ -43,6 +49,7 @@ class MemoryWriter final : public ObjectWriter {
   absl::StatusOr<WriteOutcome> Commit(
       const ObjectFacts& facts, std::optional<ReplicaMark> mark,
       const std::optional<ReplicaWrite>& replica) override {
+    MutexLock lock(store_.mu_);
     return store_.Put(bucket_, key_, std::move(bytes_), facts, mark, replica);
   }
 
@@ -51,6 +58,58 @@ class MemoryWriter final : public ObjectWriter {
   const std::string bucket_;
   const std::string key_;
   std::string bytes_;
+};
+
+class MemoryUpload final : public ObjectUpload {
+ public:
+  MemoryUpload(MemoryStore& store, absl::string_view id, int64_t part_bytes)
+      : store_(store), id_(id), part_bytes_(part_bytes) {}
+
+  const std::string& id() const override { return id_; }
+  int64_t part_bytes() const override { return part_bytes_; }
+
+  absl::Status WritePart(int64_t number, absl::string_view bytes) override {
+    CRR_RETURN_IF_ERROR(CheckPart(part_bytes_, number, bytes.size()));
+    MutexLock lock(store_.mu_);
+    const auto found = store_.uploads_.find(id_);
+    if (found == store_.uploads_.end()) {
+      return absl::FailedPreconditionError("the upload is gone");
+    }
+    found->second.parts.try_emplace(number, bytes);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<WriteOutcome> Commit(
+      int64_t size, const ObjectFacts& facts, std::optional<ReplicaMark> mark,
+      const std::optional<ReplicaWrite>& replica) override {
+    MutexLock lock(store_.mu_);
+    const auto found = store_.uploads_.find(id_);
+    if (found == store_.uploads_.end()) return WriteOutcome::kMissing;
+    const MemoryStore::Upload& upload = found->second;
+    std::string bytes;
+    bool gap = false;
+    for (const auto& [number, part] : upload.parts) {
+      gap |= number * part_bytes_ != static_cast<int64_t>(bytes.size());
+      absl::StrAppend(&bytes, part);
+    }
+    if (gap || static_cast<int64_t>(bytes.size()) != size) {
+      return absl::DataLossError(
+          absl::StrCat("the upload's parts do not make up ", size, " bytes"));
+    }
+    const absl::StatusOr<WriteOutcome> outcome =
+        store_.Put(upload.bucket, upload.key, std::move(bytes), facts, mark,
+                   replica);
+    if (outcome.ok() && (*outcome == WriteOutcome::kApplied ||
+                         *outcome == WriteOutcome::kStale)) {
+      store_.uploads_.erase(found);
+    }
+    return outcome;
+  }
+
+ private:
+  MemoryStore& store_;
+  const std::string id_;
+  const int64_t part_bytes_;
 };
 
 class MemoryJournal final : public ChangeJournal {
@@ -195,11 +254,53 @@ absl::StatusOr<std::unique_ptr<ObjectWriter>> MemoryStore::Write(
   return std::make_unique<MemoryWriter>(*this, bucket, key);
 }
 
+absl::StatusOr<std::unique_ptr<ObjectUpload>> MemoryStore::BeginUpload(
+    absl::string_view bucket, absl::string_view key, int64_t part_bytes) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  CRR_RETURN_IF_ERROR(CheckPartBytes(part_bytes));
+  MutexLock lock(mu_);
+  CRR_RETURN_IF_ERROR(FindWritable(bucket).status());
+  const std::string id = absl::StrCat("upload-", ++last_upload_);
+  uploads_[id] = {.bucket = std::string(bucket),
+                  .key = std::string(key),
+                  .part_bytes = part_bytes};
+  return std::make_unique<MemoryUpload>(*this, id, part_bytes);
+}
+
+absl::StatusOr<std::unique_ptr<ObjectUpload>> MemoryStore::ResumeUpload(
+    absl::string_view bucket, absl::string_view key, absl::string_view id) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  MutexLock lock(mu_);
+  CRR_ASSIGN_OR_RETURN(const auto found, FindUpload(bucket, key, id));
+  if (found == uploads_.end()) return nullptr;
+  return std::make_unique<MemoryUpload>(*this, id, found->second.part_bytes);
+}
+
+absl::Status MemoryStore::AbortUpload(absl::string_view bucket,
+                                      absl::string_view key,
+                                      absl::string_view id) {
+  CRR_RETURN_IF_ERROR(CheckKey(key));
+  MutexLock lock(mu_);
+  CRR_ASSIGN_OR_RETURN(const auto found, FindUpload(bucket, key, id));
+  if (found != uploads_.end()) uploads_.erase(found);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MemoryStore::Uploads::iterator> MemoryStore::FindUpload(
+    absl::string_view bucket, absl::string_view key, absl::string_view id) {
+  CRR_RETURN_IF_ERROR(Find(bucket).status());
+  const auto found = uploads_.find(id);
+  if (found != uploads_.end() &&
+      (found->second.bucket != bucket || found->second.key != key)) {
+    return uploads_.end();
+  }
+  return found;
+}
+
 absl::StatusOr<WriteOutcome> MemoryStore::Put(
     absl::string_view bucket, const std::string& key, std::string bytes,
     const ObjectFacts& facts, const std::optional<ReplicaMark>& mark,
     const std::optional<ReplicaWrite>& replica) {
-  MutexLock lock(mu_);
   CRR_ASSIGN_OR_RETURN(Bucket * found, FindWritable(bucket));
   Entry& entry = found->entries[key];
   if (const WriteOutcome admitted = Admit(entry, replica);

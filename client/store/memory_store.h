@@ -19,7 +19,8 @@
 namespace crr {
 
 // A region's objects in memory, with the contract of LocalStore: for tests and
-// simulations. Readers, writers and journals must not outlive it. Thread-safe.
+// simulations. Readers, writers, uploads and journals must not outlive it.
+// Thread-safe.
 class MemoryStore final : public ObjectStore {
  public:
   // `clock` must outlive the store.
@@ -42,6 +43,14 @@ class MemoryStore final : public ObjectStore {
       absl::string_view bucket, absl::string_view key) override;
   absl::StatusOr<std::unique_ptr<ObjectWriter>> Write(
       absl::string_view bucket, absl::string_view key) override;
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> BeginUpload(
+      absl::string_view bucket, absl::string_view key,
+      int64_t part_bytes) override;
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> ResumeUpload(
+      absl::string_view bucket, absl::string_view key,
+      absl::string_view id) override;
+  absl::Status AbortUpload(absl::string_view bucket, absl::string_view key,
+                           absl::string_view id) override;
   absl::StatusOr<WriteOutcome> SetFacts(
       absl::string_view bucket, absl::string_view key,
       absl::string_view if_etag, const ObjectFacts& facts,
@@ -58,6 +67,7 @@ class MemoryStore final : public ObjectStore {
 
  private:
   friend class MemoryJournal;
+  friend class MemoryUpload;
   friend class MemoryWriter;
 
   struct Entry {
@@ -70,6 +80,13 @@ class MemoryStore final : public ObjectStore {
     BucketInfo info;
     std::map<std::string, Entry> entries;
   };
+  struct Upload {
+    std::string bucket;
+    std::string key;
+    int64_t part_bytes = 0;
+    std::map<int64_t, std::string> parts;
+  };
+  using Uploads = std::map<std::string, Upload, std::less<>>;
 
   absl::StatusOr<Bucket*> Find(absl::string_view bucket)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -90,7 +107,13 @@ class MemoryStore final : public ObjectStore {
                                    const std::string& key, std::string bytes,
                                    const ObjectFacts& facts,
                                    const std::optional<ReplicaMark>& mark,
-                                   const std::optional<ReplicaWrite>& replica);
+                                   const std::optional<ReplicaWrite>& replica)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The end when the key has no such upload.
+  absl::StatusOr<Uploads::iterator> FindUpload(absl::string_view bucket,
+                                               absl::string_view key,
+                                               absl::string_view id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Clock& clock_;
   const int64_t epoch_;
@@ -99,6 +122,8 @@ class MemoryStore final : public ObjectStore {
   absl::Time last_now_ ABSL_GUARDED_BY(mu_) = absl::UnixEpoch();
   std::map<std::string, Bucket, std::less<>> buckets_ ABSL_GUARDED_BY(mu_);
   std::vector<JournalEntry> journal_ ABSL_GUARDED_BY(mu_);
+  Uploads uploads_ ABSL_GUARDED_BY(mu_);
+  int64_t last_upload_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace crr

@@ -121,7 +121,9 @@ enum class WriteOutcome {
   kApplied,
   kStale,       // A higher revision was applied already: nothing changed.
   kNotAllowed,  // `may_commit` said no: nothing changed.
-  kMissing,     // There is no object to change (SetFacts): nothing changed.
+  // There is no object to change (SetFacts), or no upload any more
+  // (ObjectUpload): nothing changed.
+  kMissing,
 };
 
 struct ListRequest {
@@ -144,6 +146,9 @@ class ObjectReader {
   virtual const KeyState& state() const = 0;
   // Up to `limit` bytes; empty at the end.
   virtual absl::StatusOr<std::string> Read(size_t limit) = 0;
+  // Goes on behind so many bytes, without reading them. INVALID_ARGUMENT when
+  // there are fewer.
+  virtual absl::Status Skip(int64_t bytes) = 0;
 };
 
 // Writes one object. Nothing is visible before Commit, nothing is left when it
@@ -157,6 +162,31 @@ class ObjectWriter {
   // here. Call once.
   virtual absl::StatusOr<WriteOutcome> Commit(
       const ObjectFacts& facts, std::optional<ReplicaMark> mark,
+      const std::optional<ReplicaWrite>& replica) = 0;
+};
+
+// One object's upload in parts, which outlives the process that began it: any
+// process may go on with it by its id, also several at once. Nothing is visible
+// before Commit. Memory is bounded by one part. Thread-compatible.
+//
+// The bytes of a part are always the same, whoever writes it: when the source
+// has moved, begin another upload.
+class ObjectUpload {
+ public:
+  virtual ~ObjectUpload() = default;
+  // For ResumeUpload. Says nothing of the key.
+  virtual const std::string& id() const = 0;
+  virtual int64_t part_bytes() const = 0;
+  // Writes part `number`, counted from 0; it is durable when this returns.
+  // Every part has `part_bytes()` bytes, only the last may be shorter. The same
+  // part again is harmless. Statuses: INVALID_ARGUMENT no upload has such a
+  // part; FAILED_PRECONDITION the upload is gone: committed, aborted, expired.
+  virtual absl::Status WritePart(int64_t number, absl::string_view bytes) = 0;
+  // As ObjectWriter::Commit, of an object of `size` bytes. The upload is gone
+  // after kApplied and kStale, and stays after anything else. Statuses:
+  // DATA_LOSS the parts are not `size` bytes without a gap.
+  virtual absl::StatusOr<WriteOutcome> Commit(
+      int64_t size, const ObjectFacts& facts, std::optional<ReplicaMark> mark,
       const std::optional<ReplicaWrite>& replica) = 0;
 };
 
@@ -183,6 +213,16 @@ class ObjectStore {
       absl::string_view bucket, absl::string_view key) = 0;
   virtual absl::StatusOr<std::unique_ptr<ObjectWriter>> Write(
       absl::string_view bucket, absl::string_view key) = 0;
+  virtual absl::StatusOr<std::unique_ptr<ObjectUpload>> BeginUpload(
+      absl::string_view bucket, absl::string_view key, int64_t part_bytes) = 0;
+  // nullptr when the key has no such upload (any more). `id` may be anything.
+  virtual absl::StatusOr<std::unique_ptr<ObjectUpload>> ResumeUpload(
+      absl::string_view bucket, absl::string_view key,
+      absl::string_view id) = 0;
+  // Forgets the upload and frees its bytes. OK when the key has no such upload.
+  virtual absl::Status AbortUpload(absl::string_view bucket,
+                                   absl::string_view key,
+                                   absl::string_view id) = 0;
   // Changes facts alone, when the object's etag is `if_etag`; otherwise
   // kMissing.
   virtual absl::StatusOr<WriteOutcome> SetFacts(

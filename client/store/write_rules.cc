@@ -1,6 +1,7 @@
 #include "client/store/write_rules.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,14 @@ namespace {
 constexpr int kListLimitMax = 1'000;
 
 }  // namespace
+
+absl::Status CheckSkip(const KeyState& state, int64_t position,
+                       int64_t bytes) {
+  const int64_t left = state.object->size - position;
+  if (bytes >= 0 && bytes <= left) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a reader with ", left, " bytes left cannot skip ", bytes));
+}
 
 bool IsStale(const std::optional<AppliedRevision>& applied,
              const std::optional<ReplicaWrite>& write) {
@@ -78,6 +87,24 @@ absl::Status CheckListRequest(const ListRequest& request) {
   return absl::InvalidArgumentError(
       absl::StrCat("a list's limit is 1 to ", kListLimitMax, ", not ",
                    request.limit));
+}
+
+absl::Status CheckPartBytes(int64_t part_bytes) {
+  if (part_bytes > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a part has 1 byte or more, not ", part_bytes));
+}
+
+absl::Status CheckPart(int64_t part_bytes, int64_t number, size_t size) {
+  // The end of every part is a number too.
+  const int64_t numbers = std::numeric_limits<int64_t>::max() / part_bytes;
+  if (number >= 0 && number < numbers && size >= 1 &&
+      size <= static_cast<uint64_t>(part_bytes)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("an upload with parts of ", part_bytes,
+                   " bytes has no part ", number, " of ", size, " bytes"));
 }
 
 absl::Status CheckWritable(const BucketInfo& bucket) {

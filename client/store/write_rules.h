@@ -1,6 +1,7 @@
 #ifndef CRR_CLIENT_STORE_WRITE_RULES_H_
 #define CRR_CLIENT_STORE_WRITE_RULES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,6 +15,10 @@ namespace crr {
 
 // What the stores that fence by revision have in common, as functions of
 // values.
+
+// INVALID_ARGUMENT unless a reader of `state` that stands at `position` can go
+// on behind `bytes` more.
+absl::Status CheckSkip(const KeyState& state, int64_t position, int64_t bytes);
 
 // What a key was last told by copiers.
 struct AppliedRevision {
@@ -52,6 +57,13 @@ KeyRange RangeOf(const ListRequest& request);
 
 // INVALID_ARGUMENT unless the limit is within its bounds.
 absl::Status CheckListRequest(const ListRequest& request);
+
+// INVALID_ARGUMENT unless the parts of an upload can have so many bytes.
+absl::Status CheckPartBytes(int64_t part_bytes);
+
+// INVALID_ARGUMENT unless an upload whose parts have `part_bytes` bytes can have
+// a part `number` of `size` bytes.
+absl::Status CheckPart(int64_t part_bytes, int64_t number, size_t size);
 
 // FAILED_PRECONDITION unless objects of `bucket` can be written.
 absl::Status CheckWritable(const BucketInfo& bucket);

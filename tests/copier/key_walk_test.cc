@@ -110,6 +110,18 @@ class OnePageStore final : public ObjectStore {
       absl::string_view, absl::string_view) override {
     return absl::UnimplementedError("");
   }
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> BeginUpload(
+      absl::string_view, absl::string_view, int64_t) override {
+    return absl::UnimplementedError("");
+  }
+  absl::StatusOr<std::unique_ptr<ObjectUpload>> ResumeUpload(
+      absl::string_view, absl::string_view, absl::string_view) override {
+    return absl::UnimplementedError("");
+  }
+  absl::Status AbortUpload(absl::string_view, absl::string_view,
+                           absl::string_view) override {
+    return absl::UnimplementedError("");
+  }
   absl::StatusOr<WriteOutcome> SetFacts(
       absl::string_view, absl::string_view, absl::string_view,
       const ObjectFacts&, std::optional<ReplicaMark>,

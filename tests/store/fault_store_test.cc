@@ -89,6 +89,46 @@ TEST_F(FaultStoreTest, CorruptsWhatIsStored) {
   EXPECT_EQ(Get(store_, kBucket, "j").value(), "bytes");
 }
 
+TEST_F(FaultStoreTest, UploadsAndSkipsFailLikeTheRest) {
+  const auto unavailable = HasCode(absl::StatusCode::kUnavailable);
+  const absl::Status fault = absl::UnavailableError("x");
+  store_.FailCall(Call::kBeginUpload, 1, fault);
+  EXPECT_THAT(store_.BeginUpload(kBucket, "k", 4), unavailable);
+  const std::string id = store_.BeginUpload(kBucket, "k", 4).value()->id();
+  store_.FailCall(Call::kResumeUpload, 1, fault);
+  EXPECT_THAT(store_.ResumeUpload(kBucket, "k", id), unavailable);
+  const auto upload = store_.ResumeUpload(kBucket, "k", id).value();
+  store_.FailCall(Call::kWritePart, 1, fault);
+  EXPECT_THAT(upload->WritePart(0, "abcd"), unavailable);
+  EXPECT_THAT(upload->Commit(4, {}, {}, {}),
+              HasCode(absl::StatusCode::kDataLoss));
+  int parts = 0;
+  store_.Before(Call::kWritePart,
+                [&](absl::string_view, absl::string_view) { ++parts; });
+  EXPECT_OK(upload->WritePart(0, "abcd"));
+  EXPECT_EQ(parts, 1);
+  store_.LoseAnswer(Call::kCommitUpload, 1, fault);
+  EXPECT_THAT(upload->Commit(4, {}, {}, {}), unavailable);
+  EXPECT_EQ(Get(base_, kBucket, "k").value(), "abcd");
+  store_.FailCall(Call::kAbortUpload, 1, fault);
+  EXPECT_THAT(store_.AbortUpload(kBucket, "k", id), unavailable);
+
+  const auto reader = store_.Read(kBucket, "k").value();
+  store_.FailCall(Call::kSkip, 1, fault);
+  EXPECT_THAT(reader->Skip(1), unavailable);
+  EXPECT_EQ(reader->Read(1).value(), "a");
+}
+
+TEST_F(FaultStoreTest, CorruptsTheFirstPartAlikeEachTime) {
+  store_.CorruptKey("k");
+  const auto upload = store_.BeginUpload(kBucket, "k", 4).value();
+  ASSERT_OK(upload->WritePart(0, "abcd"));
+  ASSERT_OK(upload->WritePart(0, "abcd"));
+  ASSERT_OK(upload->WritePart(1, "ef"));
+  ASSERT_OK(upload->Commit(6, {}, {}, {}));
+  EXPECT_EQ(Get(base_, kBucket, "k").value(), "`bcdef");
+}
+
 TEST_F(FaultStoreTest, HooksRunAroundACall) {
   ASSERT_OK(Put(base_, kBucket, "k", "bytes"));
   store_.Before(Call::kHead, [&](absl::string_view bucket,

@@ -1,13 +1,15 @@
 #ifndef CRR_TESTS_STORE_WORKER_PLAN_H_
 #define CRR_TESTS_STORE_WORKER_PLAN_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 namespace crr::test {
 
-// What a store_worker does, so that a test can tell what must be there.
+// What a store_worker and an upload_worker do, so that a test can tell what must
+// be there.
 
 struct PlannedOperation {
   std::string key;
@@ -29,6 +31,24 @@ inline std::string PlannedBytes(const std::string& key, int generation) {
   bytes.resize(sum % 3 == 0 ? 40'000 + sum * static_cast<size_t>(generation)
                             : 100 + sum,
                'x');
+  return bytes;
+}
+
+inline constexpr int64_t kPlannedPartBytes = 20'000;
+
+// Part `number` of the `generation`-th upload, which has `parts`; the last is
+// shorter.
+inline std::string PlannedPart(int generation, int parts, int number) {
+  std::string bytes = absl::StrCat(generation, "#", number, "#");
+  bytes.resize(number + 1 < parts ? kPlannedPartBytes : 123, 'x');
+  return bytes;
+}
+
+inline std::string PlannedUpload(int generation, int parts) {
+  std::string bytes;
+  for (int number = 0; number < parts; ++number) {
+    bytes += PlannedPart(generation, parts, number);
+  }
   return bytes;
 }
 
