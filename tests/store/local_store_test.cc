@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -21,6 +20,7 @@
 #include "client/store/local_writes.h"
 #include "client/store/write_lock.h"
 #include "storage/sqlite/connection.h"
+#include "tests/store/peak_memory.h"
 #include "tests/store/store_helpers.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
@@ -222,14 +222,9 @@ TEST_F(LocalStoreTest, OneWhoIsAloneSweeps) {
 // 64 MiB in pieces of 1 MiB: neither side holds more than a few pieces.
 TEST_F(LocalStoreTest, ALargeObjectStreams) {
   constexpr int kPieces = 64;
-  const auto peak_kib = [] {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
-  };
   std::string piece(1 << 20, 'x');
   ContentHash hash;
-  const int64_t before = peak_kib();
+  const int64_t before = test::PeakKib();
   const auto writer = store_->Write(kBucket, "k").value();
   for (int i = 0; i < kPieces; ++i) {
     piece[0] = static_cast<char>(i);
@@ -240,11 +235,7 @@ TEST_F(LocalStoreTest, ALargeObjectStreams) {
   const Proof proof = store_->Prove(kBucket, "k").value();
   EXPECT_EQ(proof.size, kPieces << 20);
   EXPECT_EQ(proof.content_hash, hash.Hex());
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(peak_kib() - before, 16 << 10);
-#else
-  (void)before;
-#endif
+  EXPECT_LT(test::PeakKib() - before, 16 << 10);
 }
 
 TEST_F(LocalStoreTest, TheLogOfTheIndexStaysBounded) {

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,6 +13,7 @@
 #include "client/store/index_tables.h"
 #include "client/store/local_store.h"
 #include "storage/sqlite/connection.h"
+#include "tests/store/peak_memory.h"
 #include "tests/store/store_helpers.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
@@ -214,14 +214,9 @@ TEST_F(LocalUploadTest, AnOlderStoreGainsUploads) {
 TEST_F(LocalUploadTest, AGiantStreams) {
   constexpr int64_t kParts = 64;
   constexpr int64_t kPartBytes = 1 << 20;
-  const auto peak_kib = [] {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
-  };
   std::string part(kPartBytes, 'x');
   ContentHash hash;
-  const int64_t before = peak_kib();
+  const int64_t before = test::PeakKib();
   const auto upload = Begin(kPartBytes);
   for (int64_t number = 0; number < kParts; ++number) {
     part[0] = static_cast<char>(number);
@@ -234,11 +229,7 @@ TEST_F(LocalUploadTest, AGiantStreams) {
   const auto reader = store_->Read(kBucket, "k").value();
   ASSERT_OK(reader->Skip((kParts - 1) * kPartBytes));
   EXPECT_EQ(test::ReadToEnd(*reader).value(), part);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(peak_kib() - before, 16 << 10);
-#else
-  (void)before;
-#endif
+  EXPECT_LT(test::PeakKib() - before, 16 << 10);
 }
 
 }  // namespace
