@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/mutex.h"
 
 namespace crr {
 namespace {
@@ -71,6 +72,9 @@ void LogError(absl::string_view event, std::initializer_list<LogField> fields) {
   Log(spdlog::level::err, event, fields);
 }
 void LogFatal(absl::string_view event, std::initializer_list<LogField> fields) {
+  // Kept: others who come to their end meanwhile add no second line.
+  static Mutex last_word;
+  MutexLock lock(last_word);
   Log(spdlog::level::critical, event, fields);
   std::_Exit(1);
 }

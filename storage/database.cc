@@ -1,14 +1,11 @@
 #include "storage/database.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <iterator>
+#include <optional>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -26,58 +23,64 @@ constexpr size_t kGroupMax = 512;
 // The log is written back once it is this long; 16 MiB is 4,000 pages.
 constexpr int64_t kWalBytesMax = 16 << 20;
 
-[[noreturn]] void Stop(absl::string_view doing, const absl::Status& status) {
-  LogFatal("storage_failed", {{"doing", doing},
-                              {"error", status.ToString()},
-                              {"remedy", "restart; see disk and file system"}});
-}
+// Readers of this process are done sooner; a backup, in another one, is not,
+// and must not hold up the writer.
+constexpr absl::Duration kEmptyLogWait = absl::Milliseconds(100);
+
+constexpr char kRemedy[] =
+    "see the disk and the kernel's log, then start again: whatever was "
+    "acknowledged is kept. A start refuses a file that is damaged: put it "
+    "aside and restore the last backup (crr-server --help)";
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
-  // By its one real name, so that a link to the file is no second file.
-  std::error_code error;
-  const auto real = std::filesystem::weakly_canonical(options.path, error);
-  if (!error) options.path = real.string();
-  std::unique_ptr<Database> database(new Database(std::move(options)));
-  const std::string& path = database->options_.path;
-  const std::string lock_path = path + ".lock";
-  database->lock_fd_ =
-      open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (database->lock_fd_ < 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot open ", lock_path, ": errno ", errno));
+  CRR_ASSIGN_OR_RETURN(DatabaseLock lock, DatabaseLock::Take(options.path));
+  std::unique_ptr<Database> database(
+      new Database(std::move(lock), std::move(options)));
+  const absl::Status started = database->Start();
+  if (absl::IsDataLoss(started)) {
+    return absl::DataLossError(absl::StrCat(database->path(), ": ",
+                                            started.message(), "; ", kRemedy));
   }
-  if (flock(database->lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, " is in use by another process"));
+  if (!started.ok()) return started;
+  return database;
+}
+
+absl::Status Database::Start() {
+  struct stat file {};
+  if (lock_.made() &&
+      (stat(path().c_str(), &file) != 0 || file.st_size == 0)) {
+    return absl::DataLossError(
+        "the database that was here is gone or empty (to begin anew, remove "
+        "its .lock, -wal and -shm too)");
   }
-  CRR_ASSIGN_OR_RETURN(database->writer_, sqlite::Connection::Open(path, {}));
-  CRR_RETURN_IF_ERROR(CheckOurs(*database->writer_));
-  CRR_RETURN_IF_ERROR(database->writer_->ExecuteScript(
+  CRR_ASSIGN_OR_RETURN(writer_, sqlite::Connection::Open(path(), {}));
+  CRR_RETURN_IF_ERROR(CheckOurs(*writer_));
+  CRR_RETURN_IF_ERROR(writer_->ExecuteScript(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
       "PRAGMA cache_size = -65536;"));
   CRR_ASSIGN_OR_RETURN(const sqlite::Rows check,
-                       database->writer_->Query("PRAGMA quick_check"));
+                       writer_->Query("PRAGMA quick_check(1)"));
   if (check.size() != 1 || check[0].Text(0) != "ok") {
-    return absl::DataLossError(absl::StrCat(path, " is damaged"));
+    return absl::DataLossError(absl::StrCat(
+        "damaged: ", check.empty() ? "no answer" : check[0].Text(0)));
   }
-  CRR_RETURN_IF_ERROR(Migrate(*database->writer_));
+  CRR_RETURN_IF_ERROR(Migrate(*writer_));
+  CRR_RETURN_IF_ERROR(lock_.NoteMade());
 
   // Group numbers must not repeat those that rows of an earlier run carry.
-  database->next_group_ =
-      static_cast<int64_t>(std::random_device()()) << 30;
-  for (int i = 0; i < database->options_.readers; ++i) {
+  next_group_ = static_cast<int64_t>(std::random_device()()) << 30;
+  for (int i = 0; i < options_.readers; ++i) {
     CRR_ASSIGN_OR_RETURN(auto reader, sqlite::Connection::Open(
-                                          path, {.read_only = true}));
-    database->readers_.push_back(std::move(reader));
+                                          path(), {.read_only = true}));
+    readers_.push_back(std::move(reader));
   }
-  database->threads_.emplace_back([raw = database.get()] { raw->WriterLoop(); });
-  for (const auto& reader : database->readers_) {
-    database->threads_.emplace_back(
-        [raw = database.get(), &reader] { raw->ReaderLoop(*reader); });
+  threads_.emplace_back([this] { WriterLoop(); });
+  for (const auto& reader : readers_) {
+    threads_.emplace_back([this, &reader] { ReaderLoop(*reader); });
   }
-  return database;
+  return absl::OkStatus();
 }
 
 Database::~Database() {
@@ -90,9 +93,19 @@ Database::~Database() {
   for (std::thread& thread : threads_) thread.join();
   readers_.clear();
   // The last to leave writes the log back: a plain file remains.
-  if (writer_ != nullptr) writer_->Checkpoint(true).IgnoreError();
-  writer_.reset();
-  if (lock_fd_ >= 0) close(lock_fd_);
+  if (!threads_.empty()) EmptyLog();
+}
+
+void Database::Stop(absl::string_view doing, const absl::Status& status) const {
+  LogFatal("storage_failed", {{"path", path()},
+                              {"doing", doing},
+                              {"error", status.ToString()},
+                              {"remedy", kRemedy}});
+}
+
+void Database::StopIfLost(absl::string_view doing,
+                          const absl::Status& status) const {
+  if (absl::IsDataLoss(status)) Stop(doing, status);
 }
 
 Database::Stats Database::stats() const {
@@ -166,7 +179,7 @@ void Database::RunGroup(std::vector<Job>& jobs) {
     return;
   }
   // Our own log may be what fills the disk: written back, it is cut.
-  writer_->Checkpoint(/*truncate=*/true).IgnoreError();
+  EmptyLog();
   // SQLite rolled the whole transaction back, the neighbours of the body that
   // failed included: nothing of what they answered counts. One by one, each
   // stands or falls by itself.
@@ -201,7 +214,7 @@ bool Database::TryGroup(std::vector<Job>& jobs,
     Transaction txn(*writer_, group);
     outcomes[i] = jobs[i].run(txn);
     if (!txn.status().ok()) outcomes[i] = txn.status();
-    if (absl::IsDataLoss(txn.status())) Stop("statement", txn.status());
+    StopIfLost("statement", txn.status());
     if (!writer_->InTransaction()) return false;
     if (!outcomes[i].ok()) {
       status = writer_->ExecuteScript("ROLLBACK TO body");
@@ -225,7 +238,7 @@ bool Database::TryGroup(std::vector<Job>& jobs,
 }
 
 void Database::MaybeCheckpoint() {
-  const std::string log = options_.path + "-wal";
+  const std::string log = path() + "-wal";
   struct stat wal {};
   struct statvfs disk {};
   if (stat(log.c_str(), &wal) != 0 || statvfs(log.c_str(), &disk) != 0) return;
@@ -234,9 +247,13 @@ void Database::MaybeCheckpoint() {
   const auto room = static_cast<int64_t>(disk.f_bavail * disk.f_frsize);
   if (wal.st_size < kWalBytesMax && wal.st_size <= room) return;
   // Full disk: the log stays as it is and is tried again later.
-  const auto left = writer_->Checkpoint(/*truncate=*/false);
-  if (absl::IsDataLoss(left.status())) Stop("checkpoint", left.status());
-  if (left.ok() && *left == 0) writer_->Checkpoint(true).IgnoreError();
+  const auto left = writer_->Checkpoint(std::nullopt);
+  StopIfLost("checkpoint", left.status());
+  if (left.ok() && *left == 0) EmptyLog();
+}
+
+void Database::EmptyLog() {
+  StopIfLost("checkpoint", writer_->Checkpoint(kEmptyLogWait).status());
 }
 
 }  // namespace crr

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/histogram.h"
 #include "base/mutex.h"
+#include "storage/database_lock.h"
 #include "storage/transaction.h"
 
 namespace crr {
@@ -36,8 +37,9 @@ namespace crr {
 //
 // Statuses of its own: RESOURCE_EXHAUSTED the disk is full, nothing of the body
 // is stored; UNAVAILABLE too many bodies wait; CANCELLED dropped before it
-// began. After an I/O error, corruption, or a commit whose outcome is unknown
-// the process ends (LogFatal): only a restart can tell what is durable.
+// began. After an I/O error or corruption, whoever meets it, or a commit whose
+// outcome is unknown the process ends (LogFatal): only a restart can tell what
+// is durable.
 //
 // Thread-safe.
 class Database {
@@ -67,7 +69,7 @@ class Database {
   Stats stats() const;
 
   // Of the file, links resolved.
-  const std::string& path() const { return options_.path; }
+  const std::string& path() const { return lock_.path(); }
 
   template <typename T>
   using WriteBody = std::function<absl::StatusOr<T>(Transaction&)>;
@@ -78,7 +80,7 @@ class Database {
 
   // Opens or creates the file and brings its schema up to date.
   // FAILED_PRECONDITION: the file is of a newer crr, not of crr at all, or in
-  // use by another process. DATA_LOSS: it is damaged.
+  // use by another process. DATA_LOSS: it is damaged, or gone.
   static absl::StatusOr<std::unique_ptr<Database>> Open(Options options);
 
   // Runs what waits, then closes. Nothing may be submitted meanwhile.
@@ -105,7 +107,7 @@ class Database {
   template <typename T>
   void Read(ReadBody<T> body, Done<T> done) {
     const bool queued =
-        SubmitRead([body = std::move(body), done](
+        SubmitRead([this, body = std::move(body), done](
                        sqlite::Connection& connection) {
           done(RunRead<T>(connection, body));
         });
@@ -146,18 +148,22 @@ class Database {
   };
   using ReadJob = std::function<void(sqlite::Connection&)>;
 
-  explicit Database(Options options) : options_(std::move(options)) {}
+  Database(DatabaseLock lock, Options options)
+      : lock_(std::move(lock)), options_(std::move(options)) {}
 
   template <typename T>
-  static absl::StatusOr<T> RunRead(sqlite::Connection& connection,
-                                   const ReadBody<T>& body) {
+  absl::StatusOr<T> RunRead(sqlite::Connection& connection,
+                            const ReadBody<T>& body) {
     // One snapshot for the whole body.
     if (absl::Status begun = connection.ExecuteScript("BEGIN"); !begun.ok()) {
+      StopIfLost("read", begun);
       return begun;
     }
     ReadTransaction txn(connection);
     absl::StatusOr<T> result = body(txn);
+    StopIfLost("read", txn.status());
     const absl::Status ended = connection.ExecuteScript("COMMIT");
+    StopIfLost("read", ended);
     if (connection.InTransaction()) {
       connection.ExecuteScript("ROLLBACK").IgnoreError();  // As it was.
     }
@@ -165,6 +171,13 @@ class Database {
     if (!ended.ok()) return ended;
     return result;
   }
+
+  // Opens the connections and starts the threads.
+  absl::Status Start();
+  [[noreturn]] void Stop(absl::string_view doing,
+                         const absl::Status& status) const;
+  // Stops on DATA_LOSS.
+  void StopIfLost(absl::string_view doing, const absl::Status& status) const;
 
   void Submit(Job job);
   // False when too many wait.
@@ -176,9 +189,11 @@ class Database {
   // Fills `outcomes`; false when the whole transaction was lost.
   bool TryGroup(std::vector<Job>& jobs, std::vector<absl::Status>& outcomes);
   void MaybeCheckpoint();
+  // Writes all of the log back and empties it, if no reader is in the way.
+  void EmptyLog();
 
+  const DatabaseLock lock_;
   const Options options_;
-  int lock_fd_ = -1;
   std::unique_ptr<sqlite::Connection> writer_;  // Writer thread only.
   int64_t next_group_ = 0;                      // Writer thread only.
   std::vector<std::unique_ptr<sqlite::Connection>> readers_;

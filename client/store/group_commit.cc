@@ -172,9 +172,9 @@ void GroupCommit::RemoveGarbageFiles() {
 
 void GroupCommit::MaybeCheckpoint() {
   if (SizeOf(wal_path_) < checkpoint_at_bytes_) return;
-  absl::StatusOr<int64_t> left = db_->Checkpoint(/*truncate=*/false);
+  absl::StatusOr<int64_t> left = db_->Checkpoint(std::nullopt);
   // Truncating waits for readers: not for one that holds an old snapshot.
-  if (left.ok() && *left == 0) left = db_->Checkpoint(/*truncate=*/true);
+  if (left.ok() && *left == 0) left = db_->Checkpoint(absl::Seconds(5));
   if (!left.ok() && !absl::IsUnavailable(left.status())) {
     LogWarning("index_checkpoint_failed",
                {{"log", wal_path_}, {"error", left.status().ToString()}});

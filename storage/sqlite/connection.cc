@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -15,13 +17,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
   sqlite3* db = nullptr;
   const int code =
       sqlite3_open_v2(path.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX, nullptr);
-  std::unique_ptr<Connection> connection(new Connection(db));
+  std::unique_ptr<Connection> connection(
+      new Connection(db, options.busy_timeout));
   if (code != SQLITE_OK) {
     return connection->ErrorOf(code, absl::StrCat("open ", path));
   }
   sqlite3_extended_result_codes(db, 1);
-  sqlite3_busy_timeout(
-      db, static_cast<int>(absl::ToInt64Milliseconds(options.busy_timeout)));
+  connection->Wait(options.busy_timeout);
   // A file from elsewhere must not be able to run code, and the last reader to
   // close must not checkpoint (see Checkpoint).
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -34,16 +36,42 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
   return connection;
 }
 
+namespace {
+
+// Which of the file system's answers an I/O error is about.
+absl::string_view OperationOf(int code) {
+  switch (code) {
+    case SQLITE_IOERR_READ:
+    case SQLITE_IOERR_SHORT_READ:
+      return "read";
+    case SQLITE_IOERR_WRITE:
+      return "write";
+    case SQLITE_IOERR_FSYNC:
+    case SQLITE_IOERR_DIR_FSYNC:
+      return "fsync";
+    case SQLITE_IOERR_TRUNCATE:
+      return "truncate";
+    default:
+      return "use the file";
+  }
+}
+
+}  // namespace
+
 Connection::~Connection() {
   for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
   sqlite3_close(db_);
 }
 
 absl::Status Connection::ErrorOf(int code, absl::string_view doing) const {
-  const std::string text =
+  std::string text =
       absl::StrCat("SQLite: ", doing, ": ",
                    db_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db_),
                    " (", code, ")");
+  if ((code & 0xff) == SQLITE_IOERR && db_ != nullptr) {
+    absl::StrAppend(&text, " to ", OperationOf(code), ": ",
+                    strerror(sqlite3_system_errno(db_)));
+  }
   switch (code & 0xff) {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(text);
@@ -180,13 +208,21 @@ bool Connection::InTransaction() const {
   return sqlite3_get_autocommit(db_) == 0;
 }
 
-absl::StatusOr<int64_t> Connection::Checkpoint(bool truncate) {
+void Connection::Wait(absl::Duration at_most) {
+  sqlite3_busy_timeout(db_,
+                       static_cast<int>(absl::ToInt64Milliseconds(at_most)));
+}
+
+absl::StatusOr<int64_t> Connection::Checkpoint(
+    std::optional<absl::Duration> truncate_wait) {
   int log = 0;
   int done = 0;
+  Wait(truncate_wait.value_or(busy_timeout_));
   const int code = sqlite3_wal_checkpoint_v2(
       db_, nullptr,
-      truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &log,
-      &done);
+      truncate_wait ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+      &log, &done);
+  Wait(busy_timeout_);
   if (code != SQLITE_OK) return ErrorOf(code, "checkpoint");
   return static_cast<int64_t>(log) - done;
 }

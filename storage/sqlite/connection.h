@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -94,18 +95,23 @@ class Connection {
   // the whole of it back by itself.
   bool InTransaction() const;
 
-  // Writes the log back into the database as far as readers allow; `truncate`
-  // waits for them (up to the busy timeout) and empties the file. Returns the
-  // frames that are left in the log. Hold whatever keeps other connections
-  // from committing: Debian 12's SQLite can lose data otherwise.
-  absl::StatusOr<int64_t> Checkpoint(bool truncate);
+  // Writes the log back into the database as far as readers allow. With
+  // `truncate_wait`, waits so long for them and empties the file; UNAVAILABLE
+  // when they take longer. Returns the frames that are left in the log. Hold
+  // whatever keeps other connections from committing: Debian 12's SQLite can
+  // lose data otherwise.
+  absl::StatusOr<int64_t> Checkpoint(
+      std::optional<absl::Duration> truncate_wait);
 
  private:
-  explicit Connection(sqlite3* db) : db_(db) {}
+  Connection(sqlite3* db, absl::Duration busy_timeout)
+      : db_(db), busy_timeout_(busy_timeout) {}
+  void Wait(absl::Duration at_most);
   absl::StatusOr<sqlite3_stmt*> Prepare(absl::string_view sql);
   absl::Status ErrorOf(int code, absl::string_view doing) const;
 
-  sqlite3* db_;
+  sqlite3* const db_;
+  const absl::Duration busy_timeout_;
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
 };
 

@@ -82,7 +82,8 @@ struct Ban {
 const std::vector<Ban>& Bans() {
   // Put together, so that this file does not hold what it looks for.
   static const auto& bans = *new std::vector<Ban>{
-      {absl::StrCat("<sqlite3", ".h>"), {""}, {"storage/sqlite/connection.cc"},
+      {absl::StrCat("<sqlite3", ".h>"), {""},
+       {"storage/sqlite/connection.cc", "tests/support/fault_vfs.cc"},
        "only the connection knows SQLite's own interface"},
       {absl::StrCat("#include <grpc", "pp/"), {""}, WireFolders(),
        "gRPC ends in the folders that speak it"},
