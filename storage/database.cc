@@ -27,6 +27,12 @@ constexpr int64_t kWalBytesMax = 16 << 20;
 // and must not hold up the writer.
 constexpr absl::Duration kEmptyLogWait = absl::Milliseconds(100);
 
+// 0 when there is no such file.
+int64_t SizeOf(const std::string& path) {
+  struct stat file {};
+  return stat(path.c_str(), &file) == 0 ? file.st_size : 0;
+}
+
 constexpr char kRemedy[] =
     "see the disk and the kernel's log, then start again: whatever was "
     "acknowledged is kept. A start refuses a file that is damaged: put it "
@@ -48,9 +54,10 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
 }
 
 absl::Status Database::Start() {
-  struct stat file {};
-  if (lock_.made() &&
-      (stat(path().c_str(), &file) != 0 || file.st_size == 0)) {
+  // As they were found.
+  const int64_t bytes = SizeOf(path());
+  const int64_t log_bytes = SizeOf(path() + "-wal");
+  if (lock_.made() && bytes == 0) {
     return absl::DataLossError(
         "the database that was here is gone or empty (to begin anew, remove "
         "its .lock, -wal and -shm too)");
@@ -65,6 +72,12 @@ absl::Status Database::Start() {
   if (check.size() != 1 || check[0].Text(0) != "ok") {
     return absl::DataLossError(absl::StrCat(
         "damaged: ", check.empty() ? "no answer" : check[0].Text(0)));
+  }
+  // SQLite takes what is missing of the last page for zeros.
+  CRR_ASSIGN_OR_RETURN(const sqlite::Rows page,
+                       writer_->Query("PRAGMA page_size"));
+  if (log_bytes == 0 && bytes % page.at(0).Int(0) != 0) {
+    return absl::DataLossError("damaged: the last page is not whole");
   }
   CRR_RETURN_IF_ERROR(Migrate(*writer_));
   CRR_RETURN_IF_ERROR(lock_.NoteMade());
@@ -238,14 +251,13 @@ bool Database::TryGroup(std::vector<Job>& jobs,
 }
 
 void Database::MaybeCheckpoint() {
-  const std::string log = path() + "-wal";
-  struct stat wal {};
+  const int64_t log_bytes = SizeOf(path() + "-wal");
   struct statvfs disk {};
-  if (stat(log.c_str(), &wal) != 0 || statvfs(log.c_str(), &disk) != 0) return;
+  if (statvfs(path().c_str(), &disk) != 0) return;
   // On a disk with little room the log goes sooner: writing it back needs room
   // in the database itself, which a full disk no longer has.
   const auto room = static_cast<int64_t>(disk.f_bavail * disk.f_frsize);
-  if (wal.st_size < kWalBytesMax && wal.st_size <= room) return;
+  if (log_bytes < kWalBytesMax && log_bytes <= room) return;
   // Full disk: the log stays as it is and is tried again later.
   const auto left = writer_->Checkpoint(std::nullopt);
   StopIfLost("checkpoint", left.status());

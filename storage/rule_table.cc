@@ -204,8 +204,8 @@ void NeedResync(Transaction& txn, int64_t uid, absl::Time floor) {
       {Int(uid), Int(absl::ToUnixMicros(floor))});
 }
 
-void MarkAllForResync(Transaction& txn) {
-  txn.Execute(
+int64_t MarkAllForResync(Transaction& txn) {
+  return txn.Execute(
       "UPDATE rules SET resync = 1, resync_cause = 3, resync_floor_us = 0 "
       "WHERE rule_uid > 0");
 }
@@ -264,6 +264,11 @@ int64_t TakeToken(Transaction& txn, int64_t uid) {
       "WHERE rule_uid = $1 RETURNING next_token - 1",
       {Int(uid)});
   return row ? row->Int(0) : 0;
+}
+
+void SkipTokens(Transaction& txn, int64_t at_least) {
+  txn.Execute("UPDATE rules SET next_token = max(next_token, $1)",
+              {Int(at_least)});
 }
 
 void SetCondition(Transaction& txn, int64_t uid, const Condition& condition) {

@@ -103,7 +103,8 @@ void SetActive(Transaction& txn, int64_t uid,
 // Begins a resync, or begins it again. The lowest floor stands.
 void NeedResync(Transaction& txn, int64_t uid, absl::Time floor);
 // The same for every rule, after a restore: nothing is known of what arrived.
-void MarkAllForResync(Transaction& txn);
+// Returns how many there are.
+int64_t MarkAllForResync(Transaction& txn);
 // The log was dropped and is written again: what it cannot tell of is being
 // verified.
 void SetVerifying(Transaction& txn, int64_t uid);
@@ -118,6 +119,8 @@ int64_t TakeSequences(Transaction& txn, int64_t uid, int64_t partition,
                       int64_t count);
 // A counter above any before: the low bits of a fencing token.
 int64_t TakeToken(Transaction& txn, int64_t uid);
+// Raises that counter to `at_least` in every rule, see crr::SkipNumbers.
+void SkipTokens(Transaction& txn, int64_t at_least);
 
 // `since` of a condition that stands already is kept.
 void SetCondition(Transaction& txn, int64_t uid, const Condition& condition);

@@ -38,6 +38,14 @@ void MarkRestored(Transaction& txn) {
       "WHERE id = 1");
 }
 
+void SkipNumbers(Transaction& txn, int64_t at_least) {
+  txn.Execute(
+      "UPDATE server SET next_rule_uid = max(next_rule_uid, $1), "
+      "next_unit_id = max(next_unit_id, $1), "
+      "next_session_number = max(next_session_number, $1) WHERE id = 1",
+      {sqlite::Int(at_least)});
+}
+
 bool IsRestored(ReadTransaction& txn) {
   return FirstInt(txn.Query("SELECT restored FROM server WHERE id = 1")) != 0;
 }

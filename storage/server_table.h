@@ -18,6 +18,9 @@ int64_t GetIncarnation(ReadTransaction& txn);
 // The database is a copy of an earlier state: raises the incarnation, and notes
 // that leases which it cannot know of may live.
 void MarkRestored(Transaction& txn);
+// Raises every counter to `at_least`: what was given since the copy was made is
+// not known, and must not be given again, not even by a second restore.
+void SkipNumbers(Transaction& txn, int64_t at_least);
 bool IsRestored(ReadTransaction& txn);
 // Those leases have run out.
 void ClearRestored(Transaction& txn);

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -117,6 +118,44 @@ TEST_F(DatabaseOpenTest, ADamagedDatabaseIsRefused) {
     file << std::string(size / 4, 'x');
   }
   EXPECT_THAT(Open(), HasCode(absl::StatusCode::kDataLoss));
+}
+
+TEST_F(DatabaseOpenTest, ADatabaseCutAnywhereIsRefusedAndLeftAsItWas) {
+  {
+    auto database = Open();
+    ASSERT_OK(database);
+    ASSERT_OK(Write(**database, [](Transaction& txn) {
+      for (int i = 0; i < 200; ++i) {
+        test::AddBuckets(txn, {"bucket-" + std::to_string(i)});
+      }
+    }));
+  }
+  const std::string whole = FileBytes();
+  for (size_t size = 0; size < whole.size(); size += whole.size() / 7) {
+    SCOPED_TRACE(size);
+    std::ofstream(path_, std::ios::binary) << whole.substr(0, size);
+    const auto refused = Open();
+    EXPECT_THAT(refused, HasCode(absl::StatusCode::kDataLoss));
+    EXPECT_THAT(std::string(refused.status().message()),
+                AllOf(::testing::HasSubstr(path_),
+                      ::testing::HasSubstr("restore the last backup")));
+    EXPECT_EQ(FileBytes(), whole.substr(0, size));
+  }
+  std::ofstream(path_, std::ios::binary) << whole;
+  EXPECT_OK(Open());
+}
+
+// Nor is a log taken away that may be all that is left.
+TEST_F(DatabaseOpenTest, ADatabaseThatIsGoneIsNotBegunAnew) {
+  ASSERT_OK(Open());
+  std::filesystem::rename(path_, dir_ / "elsewhere.db");
+  std::ofstream(path_ + "-wal") << "log";
+  EXPECT_THAT(Open(), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 3u);
+  std::filesystem::remove(path_ + "-wal");
+  std::filesystem::remove(path_ + ".lock");
+  EXPECT_OK(Open());
 }
 
 TEST_F(DatabaseOpenTest, AFolderThatIsNotThereIsNamed) {

@@ -59,8 +59,9 @@ class DiskFullTest : public ::testing::TestWithParam<Shape> {
               std::function<bool()> cancelled = nullptr) {
     database_->Write<Nothing>(
         {.cancelled = std::move(cancelled)},
-        [id, bytes, shape = GetParam()](
+        [this, id, bytes, shape = GetParam()](
             Transaction& txn) -> absl::StatusOr<Nothing> {
+          ++runs_[id];
           txn.Execute("UPDATE counter SET n = n + 1");
           const auto blob = Bytes(std::string(bytes, 'x'));
           if (shape == Shape::kOneRow) {
@@ -81,6 +82,8 @@ class DiskFullTest : public ::testing::TestWithParam<Shape> {
   }
 
   test::TempDir dir_;
+  // Both on the writer's thread, read after Flush.
+  std::map<int64_t, int> runs_;
   std::map<int64_t, std::vector<absl::Status>> outcomes_;
   std::unique_ptr<Database> database_;
 };
@@ -96,6 +99,8 @@ TEST_P(DiskFullTest, WhatDoesNotFitIsRefusedAndItsNeighboursStandOnce) {
     block.Release();
   }
   Flush();
+  // The whole transaction went with it, or not.
+  EXPECT_EQ(runs_[1], GetParam() == Shape::kOneRow ? 2 : 1);
   for (int64_t id = 1; id <= kBodies; ++id) {
     ASSERT_EQ(outcomes_[id].size(), 1u) << id;
     if (id == kBig) {

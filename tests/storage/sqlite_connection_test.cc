@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -120,6 +122,20 @@ TEST_F(SqliteConnectionTest, ALockOfAnotherConnectionIsUnavailable) {
               HasCode(absl::StatusCode::kUnavailable));
   ASSERT_OK(connection_->ExecuteScript("COMMIT;"));
   EXPECT_OK((*other)->ExecuteScript("BEGIN IMMEDIATE; COMMIT;"));
+}
+
+TEST_F(SqliteConnectionTest, AReaderKeepsTheLogFromBeingEmptied) {
+  ASSERT_OK(connection_->ExecuteScript(
+      "PRAGMA journal_mode = WAL; CREATE TABLE log (i INTEGER) STRICT;"));
+  auto reader = Connection::Open(dir_ / "a.db", {.read_only = true});
+  ASSERT_OK(reader);
+  ASSERT_OK((*reader)->ExecuteScript("BEGIN; SELECT * FROM log;"));
+  EXPECT_THAT(connection_->Checkpoint(absl::Milliseconds(1)),
+              HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_GT(std::filesystem::file_size(dir_ / "a.db-wal"), 0u);
+  ASSERT_OK((*reader)->ExecuteScript("COMMIT"));
+  EXPECT_OK(connection_->Checkpoint(absl::Milliseconds(1)));
+  EXPECT_EQ(std::filesystem::file_size(dir_ / "a.db-wal"), 0u);
 }
 
 TEST_F(SqliteConnectionTest, ForeignKeysAreOn) {
