@@ -56,8 +56,7 @@ class NewFile {
   static absl::StatusOr<std::unique_ptr<NewFile>> Begin(std::string path) {
     std::unique_ptr<NewFile> file(new NewFile(std::move(path)));
     const std::string& incomplete = file->incomplete_;
-    const int fd =
-        open(incomplete.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const int fd = open(incomplete.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return SystemError("make", incomplete);
     struct stat opened {};
     struct stat named {};
@@ -134,7 +133,8 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenSource(
   if (!Exists(path)) {
     return absl::NotFoundError(absl::StrCat("there is no ", path));
   }
-  CRR_ASSIGN_OR_RETURN(auto source, Connection::Open(path, {.read_only = true}));
+  CRR_ASSIGN_OR_RETURN(auto source,
+                       Connection::Open(path, {.read_only = true}));
   CRR_RETURN_IF_ERROR(CheckOurs(*source));
   CRR_ASSIGN_OR_RETURN(const sqlite::Rows version,
                        source->Query("PRAGMA user_version"));
@@ -229,8 +229,7 @@ absl::StatusOr<RestoreReport> Restore(const std::string& file,
     }
   }
   auto source = OpenSource(file);
-  absl::Status whole =
-      source.ok() ? CheckWhole(**source) : source.status();
+  absl::Status whole = source.ok() ? CheckWhole(**source) : source.status();
   if (!whole.ok()) return NameIt("reading", file, whole);
   CRR_ASSIGN_OR_RETURN(const auto target, NewFile::Begin(lock.path()));
   const absl::Status copied = Copy(**source, target->incomplete());

@@ -17,8 +17,7 @@ namespace crr {
 absl::StatusOr<DatabaseLock> DatabaseLock::Take(absl::string_view path) {
   // By its one real name, so that a link to the file is no second file.
   std::error_code error;
-  const auto real =
-      std::filesystem::weakly_canonical(std::string(path), error);
+  const auto real = std::filesystem::weakly_canonical(std::string(path), error);
   std::string name = error ? std::string(path) : real.string();
   const std::string lock_path = name + ".lock";
   const int fd = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);

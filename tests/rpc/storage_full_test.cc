@@ -21,6 +21,13 @@ using test::Call;
 using test::RefusalOf;
 using test::TestServer;
 
+// As somebody else may.
+void TakeAllRoom(const std::string& folder) {
+  std::ofstream ballast(folder + "/ballast");
+  while (ballast << std::string(4096, 'b') << std::flush) {
+  }
+}
+
 void RunServerOnAFullDisk(const std::string& folder) {
   setenv("TMPDIR", folder.c_str(), 1);
   TestServer server;
@@ -45,10 +52,7 @@ void RunServerOnAFullDisk(const std::string& folder) {
     ASSERT_TRUE(publisher.Batch(++taken, changes));
     lease = copier.AwaitGrant(v1::Lease::CHANGES);
 
-    // Somebody else takes all the room.
-    std::ofstream ballast(folder + "/ballast");
-    while (ballast << std::string(4096, 'b') << std::flush) {
-    }
+    TakeAllRoom(folder);
     while (publisher.Batch(taken + 1, changes)) ++taken;
     const auto status = publisher.End();
     EXPECT_REFUSED(status, RESOURCE_EXHAUSTED, "STORAGE_FULL");
@@ -84,7 +88,13 @@ void RunServerOnAFullDisk(const std::string& folder) {
     ASSERT_TRUE(publisher.Batch(++taken, changes));
   }
   static_cast<void>(copier.Finish());
+  // A server that is started meanwhile answers too.
+  TakeAllRoom(folder);
   server.Restart();
+  bucket.set_bucket_id("a-third");
+  EXPECT_REFUSED(Call(server.buckets(), &v1::BucketService::Stub::CreateBucket,
+                      bucket),
+                 RESOURCE_EXHAUSTED, "STORAGE_FULL");
   const v1::RuleProgress progress = server.Progress(rule.name());
   EXPECT_TRUE(test::AddsUp(progress)) << progress.DebugString();
   EXPECT_EQ(progress.live().published(), 100 * taken);

@@ -59,8 +59,9 @@ std::vector<std::string> FilesIn(const std::string& folder) {
 
 void MakeCounted(Database& database) {
   ASSERT_OK(Write(database, [](Transaction& txn) {
-    txn.Execute("CREATE TABLE counted (n INTEGER NOT NULL PRIMARY KEY, "
-                "bytes BLOB NOT NULL) STRICT");
+    txn.Execute(
+        "CREATE TABLE counted (n INTEGER NOT NULL PRIMARY KEY, "
+        "bytes BLOB NOT NULL) STRICT");
     txn.Execute("CREATE TABLE counter (n INTEGER NOT NULL) STRICT");
     txn.Execute("INSERT INTO counter VALUES (0)");
   }));
@@ -78,9 +79,11 @@ void AddCounted(Transaction& txn) {
 int64_t LastCounted(const std::string& path) {
   auto connection = sqlite::Connection::Open(path, {.read_only = true});
   CRR_CHECK(connection.ok());
-  const auto rows = (*connection)->Query(
-      "SELECT (SELECT n FROM counter), count(*), coalesce(max(n), 0) "
-      "FROM counted");
+  const auto rows =
+      (*connection)
+          ->Query(
+              "SELECT (SELECT n FROM counter), count(*), coalesce(max(n), 0) "
+              "FROM counted");
   EXPECT_OK(rows);
   if (!rows.ok()) return -1;
   EXPECT_EQ(rows->at(0).Int(0), rows->at(0).Int(1));
@@ -113,9 +116,8 @@ class BackupTest : public ::testing::Test {
 
 TEST_F(BackupTest, HoldsWhatTheDatabaseHolds) {
   auto database = Open(path_);
-  ASSERT_OK(Write(*database, [](Transaction& txn) {
-    test::AddRule(txn, "a", "b");
-  }));
+  ASSERT_OK(
+      Write(*database, [](Transaction& txn) { test::AddRule(txn, "a", "b"); }));
   const auto report = Backup(path_, file_);
   ASSERT_OK(report);
   EXPECT_EQ(report->bytes,
@@ -217,8 +219,7 @@ TEST_F(BackupTest, SaysWhatIsWrongWithItsSource) {
   Open(path_).reset();
   EXPECT_THAT(Backup(path_, backups_ / "nowhere/b.db"),
               HasCode(kFailedPrecondition));
-  RunScript(path_,
-            absl::StrCat("PRAGMA user_version = ", SchemaVersion() + 1));
+  RunScript(path_, absl::StrCat("PRAGMA user_version = ", SchemaVersion() + 1));
   const auto newer = Backup(path_, file_);
   EXPECT_THAT(newer, HasCode(kFailedPrecondition));
   EXPECT_THAT(std::string(newer.status().message()),
@@ -242,8 +243,9 @@ TEST_F(BackupTest, OfADamagedDatabaseIsNone) {
 
 TEST_F(BackupTest, WhatRefersToNothingIsDamage) {
   Open(path_).reset();
-  RunScript(path_, "PRAGMA foreign_keys = OFF;"
-                   "INSERT INTO leases VALUES (9, 9, 9, 9)");
+  RunScript(path_,
+            "PRAGMA foreign_keys = OFF;"
+            "INSERT INTO leases VALUES (9, 9, 9, 9)");
   const auto refused = Backup(path_, file_);
   EXPECT_THAT(refused, HasCode(kDataLoss));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("leases"));
@@ -331,9 +333,9 @@ TEST_F(BackupTest, AFullDiskLeavesNothing) {
   test::Child child([&] {
     if (!test::MountSmallFileSystem(backups_.path())) return test::kCannotMount;
     for (const bool restoring : {false, true}) {
-      const absl::Status status =
-          restoring ? Restore(path_, file_, kNow).status()
-                    : Backup(path_, file_).status();
+      const absl::Status status = restoring
+                                      ? Restore(path_, file_, kNow).status()
+                                      : Backup(path_, file_).status();
       std::fprintf(stderr, "%s\n", status.ToString().c_str());
       if (!absl::IsResourceExhausted(status)) return 1;
       std::filesystem::remove(file_ + ".lock");
@@ -467,7 +469,8 @@ TEST_F(RestoreTest, AKilledOneLeavesNothingThatLooksWhole) {
   for (int cycle = 0; cycle < kCycles; ++cycle) {
     const std::string path = dir_ / absl::StrCat("k", cycle, ".db");
     {
-      test::Child child([&] { return Restore(file_, path, kNow).ok() ? 0 : 1; });
+      test::Child child(
+          [&] { return Restore(file_, path, kNow).ok() ? 0 : 1; });
       // Until after it is done.
       const absl::Time until = absl::Now() + cycle * step;
       while (absl::Now() < until) std::this_thread::yield();

@@ -354,9 +354,10 @@ TEST_F(DatabaseTest, TheQueueTakesItsBoundAndRefusesTheNext) {
                 HasCode(absl::StatusCode::kUnavailable));
     block.Release();
   }
+  // There is room once the writer has taken them.
+  while (database_->stats().waiting > 0) std::this_thread::yield();
   Flush();
   EXPECT_THAT(Ids(), ElementsAre(1, 2, 3));
-  // There is room again.
   Submit(5);
   Flush();
   EXPECT_OK(outcomes_[5][0]);

@@ -1,7 +1,6 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fcntl.h>
 
 #include <filesystem>
 #include <fstream>
@@ -98,10 +97,10 @@ class IoFaultTest : public ::testing::Test {
     auto database = Database::Open({.path = dir_ / "made.db"});
     ASSERT_OK(database);
     ASSERT_OK(test::Write(**database, [](Transaction& txn) {
-      txn.Execute("CREATE TABLE one (id INTEGER NOT NULL PRIMARY KEY, "
-                  "bytes BLOB NOT NULL) STRICT");
       txn.Execute(
-          "CREATE TABLE two (id INTEGER NOT NULL PRIMARY KEY) STRICT");
+          "CREATE TABLE one (id INTEGER NOT NULL PRIMARY KEY, "
+          "bytes BLOB NOT NULL) STRICT");
+      txn.Execute("CREATE TABLE two (id INTEGER NOT NULL PRIMARY KEY) STRICT");
     }));
   }
 
@@ -117,7 +116,8 @@ class IoFaultTest : public ::testing::Test {
     CRR_CHECK(pipe(ends) == 0);
     const std::string log_path = dir_ / "log";
     test::Child child([&] {
-      const int log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      const int log =
+          open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
       dup2(log, STDERR_FILENO);
       return Work(path_, fault, ends[1]);
     });
@@ -169,9 +169,8 @@ class IoFaultTest : public ::testing::Test {
       }
       return 0;
     }));
-    ASSERT_OK(test::Write(**database, [](Transaction& txn) {
-      txn.Execute("DELETE FROM one");
-    }));
+    ASSERT_OK(test::Write(
+        **database, [](Transaction& txn) { txn.Execute("DELETE FROM one"); }));
   }
 
   const test::TempDir dir_;

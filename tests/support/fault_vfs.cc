@@ -66,8 +66,8 @@ int Write(sqlite3_file* file, const void* bytes, int size,
   old.bytes.resize(static_cast<size_t>(
       std::clamp<sqlite3_int64>(old.file_size - offset, 0, size)));
   if (!old.bytes.empty()) {
-    real.xRead(Real(file), old.bytes.data(),
-               static_cast<int>(old.bytes.size()), offset);
+    real.xRead(Real(file), old.bytes.data(), static_cast<int>(old.bytes.size()),
+               offset);
   }
   Of(file).unsynced->push_back(std::move(old));
   if (!Fails(Io::kWrite)) return RealWrite(file, bytes, size, offset);
@@ -103,8 +103,8 @@ int Close(sqlite3_file* file) {
 // The rest goes through.
 template <auto method>
 struct Pass;
-template <typename... Args, int (*sqlite3_io_methods::*method)(sqlite3_file*,
-                                                               Args...)>
+template <typename... Args,
+          int (*sqlite3_io_methods::*method)(sqlite3_file*, Args...)>
 struct Pass<method> {
   static int Call(sqlite3_file* file, Args... args) {
     return (Real(file)->pMethods->*method)(Real(file), args...);
@@ -163,8 +163,7 @@ void InstallFaultVfs(Fault fault) {
   state->fault = std::move(fault);
   state->vfs = *state->real;
   state->vfs.zName = "crr-faults";
-  state->vfs.szOsFile =
-      static_cast<int>(sizeof(File)) + state->real->szOsFile;
+  state->vfs.szOsFile = static_cast<int>(sizeof(File)) + state->real->szOsFile;
   state->vfs.xOpen = Open;
   state->vfs.xDelete = Delete;
   CRR_CHECK(sqlite3_vfs_register(&state->vfs, /*makeDflt=*/1) == SQLITE_OK);
