@@ -72,7 +72,7 @@ int Work(const std::string& path, Fault fault, int fd) {
   test::InstallFaultVfs(fault);
   int64_t id = 0;
   for (int64_t run = 0; run < kRuns; ++run) {
-    auto database = Database::Open({.path = path});
+    auto database = Database::Open({.path = path, .readers = 1});
     if (!database.ok()) return 3;
     for (int64_t group = 0; group < kGroups; ++group) {
       {
@@ -187,15 +187,16 @@ TEST_F(IoFaultTest, AnyIoErrorStopsTheProcessAndLosesNothing) {
   ASSERT_EQ(whole.committed.size(), kAll);
   ASSERT_GT(whole.operations, 100);
   int64_t stops = 0;
-  for (int64_t at = 1; at <= whole.operations; ++at) {
+  for (int64_t at = 1;; ++at) {
     SCOPED_TRACE(at);
     const Story story = Run({.at = at});
-    ASSERT_EQ(story.faults.size(), 1u);
+    if (story.faults.empty()) {  // It was over before.
+      EXPECT_EQ(story.exit_status, 0);
+      break;
+    }
     SCOPED_TRACE(absl::StrCat("kind ", static_cast<int>(story.faults[0])));
     EXPECT_FALSE(story.committed_after_fault);
-    if (story.exit_status == 3) {
-      continue;
-    }
+    if (story.exit_status == 3) continue;  // It does not start.
     ASSERT_EQ(story.exit_status, 1);
     ++stops;
     ASSERT_EQ(story.log.size(), 1u);
@@ -212,15 +213,13 @@ TEST_F(IoFaultTest, AnyIoErrorStopsTheProcessAndLosesNothing) {
 // A full disk refuses what does not fit, and what did fit stands.
 TEST_F(IoFaultTest, AFullDiskAtAnyWriteRefusesAndGoesOn) {
   const auto writes = [](Io io) { return io == Io::kWrite; };
-  const Story whole = Run({.may_fail = writes});
-  ASSERT_EQ(whole.exit_status, 0);
   size_t refused = 0;
   for (const int64_t count : {1, 12}) {
-    for (int64_t at = 1; at <= whole.operations; ++at) {
+    for (int64_t at = 1;; ++at) {
       SCOPED_TRACE(absl::StrCat(count, " from ", at));
       const Story story =
           Run({.at = at, .count = count, .may_fail = writes, .full = true});
-      ASSERT_FALSE(story.faults.empty());
+      if (story.faults.empty()) break;
       if (story.exit_status == 3) continue;
       ASSERT_EQ(story.exit_status, 0);
       EXPECT_EQ(story.committed.size() + story.refused.size(), kAll);
