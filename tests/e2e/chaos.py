@@ -1,0 +1,74 @@
+"""A rule under load: history on its way, a writer that keeps writing, and a
+checker that compares what the server says with what is so."""
+
+import time
+
+import truth
+from harness import E2eTest, HANGZHOU, SHANGHAI, wait
+from load import Checker, Writer
+
+OBJECTS = 400
+SIZE = 10_000
+
+
+class ChaosTest(E2eTest):
+
+    def begin(self, first="c0"):
+        """Starts a copier on a history that takes it 8 times to live, and
+        somebody who keeps writing."""
+        self.ttl = float(self.cluster.lease_ttl.rstrip("s"))
+        self.source, self.destination = self.pair()
+        self.history = truth.History()
+        keys = [f"{i % 10}/{i:05}" for i in range(OBJECTS)]
+        operations = {key: self.history.begin(key, True) for key in keys}
+        self.cluster.fill(self.source, {
+            key: truth.content(key, operation, SIZE)
+            for key, operation in operations.items()})
+        for operation in operations.values():
+            operation.finished = time.time()
+        # The one that works is the one that came first.
+        self.copiers = [self.cluster.copier(first, slots=4)]
+        per_lease = int(OBJECTS * SIZE / (8 * self.ttl))
+        self.rule = self.cluster.rule(self.source, self.destination, limits={
+            "maxLeases": 4, "maxBytesPerSecond": 4 * per_lease})
+        self.checker = Checker(self.cluster, self.rule, self.destination,
+                               self.history)
+        self.writer = Writer(self.cluster, self.source, self.history,
+                             keys[::8] + [f"new/{i}" for i in range(30)])
+        for thread in (self.checker, self.writer):
+            self.addCleanup(thread.finish)
+            thread.start()
+        wait("the first begins", lambda: self.cluster.done(self.rule) > 0)
+
+    def start_copier(self, **options):
+        copier = self.cluster.copier(f"c{len(self.cluster.processes)}",
+                                     **options)
+        self.copiers.append(copier)
+
+    def freeze(self, process):
+        self.addCleanup(process.thaw)
+        process.freeze(*(self.cluster.folder / region / "write.lock"
+                         for region in (HANGZHOU, SHANGHAI)))
+
+    def hurry(self):
+        """Lifts the bound on the rate, and waits until the history is done and
+        last_sync_time is known."""
+        self.cluster.client.call("ReplicationService.UpdateRule", {
+            "rule": {"name": self.rule, "limits": {}}, "updateMask": "limits"})
+        self.cluster.wait_backfilled(self.rule)
+        self.checker.wait_looks(1)
+
+    def end(self):
+        """The writer ends, and everything it wrote is there."""
+        self.writer.finish()
+        self.assert_in_step()
+        self.checker.wait_looks(2)
+        self.checker.finish()
+
+    def assert_in_step(self):
+        self.cluster.wait_backfilled(self.rule)
+        self.cluster.wait_synced(self.rule)
+        self.assert_equal_buckets(self.source, self.destination)
+        counts = self.assert_balanced(self.rule)
+        self.assertEqual(counts["pending"], 0)
+        self.assertGreaterEqual(counts["published"], self.writer.operations)

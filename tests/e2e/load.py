@@ -1,0 +1,157 @@
+"""Threads beside a test: one that writes to a source, one that checks what the
+server says of its replica while both move."""
+
+import random
+import threading
+import time
+
+import truth
+from harness import crr, seconds_of, wait
+
+
+class Background(threading.Thread):
+    """Repeats `step` until it is told to finish, which raises its errors."""
+
+    def __init__(self):
+        super().__init__()
+        self._finishing = threading.Event()
+        self.error = None
+
+    def run(self):
+        try:
+            while not self._finishing.is_set():
+                self.step()
+        except BaseException as error:  # Raised again by finish().
+            self.error = error
+
+    def finish(self):
+        self._finishing.set()
+        if self.ident:
+            self.join()
+        if self.error:
+            raise self.error
+
+    def wait_for(self, what, check, seconds=60):
+        """Waits for `check`, or for the end of this thread by an error."""
+        wait(what, lambda: self.error or check(), seconds)
+        if self.error:
+            raise self.error
+
+
+class Writer(Background):
+    """Creates, overwrites and deletes random keys by crrctl.
+
+    An operation is repeated until crrctl says that it is done, and deletes only
+    what is there: each makes a change. `history` tells what was done when.
+    """
+
+    def __init__(self, cluster, bucket, history, keys, seed=1):
+        super().__init__()
+        self._cluster = cluster
+        self._bucket = bucket
+        self._history = history
+        self._keys = keys
+        self._dice = random.Random(seed)
+        self._exist = {key for key, operations in history.snapshot().items()
+                       if operations[-1].exists}
+        self.operations = 0
+
+    def step(self):
+        key = self._dice.choice(self._keys)
+        exists = key not in self._exist or self._dice.random() < 0.7
+        operation = self._history.begin(key, exists)
+        if exists:
+            command = ("object", "put", self._bucket, key, "-")
+            self._exist.add(key)
+        else:
+            command = ("object", "rm", self._bucket, key)
+            self._exist.remove(key)
+        content = truth.content(key, operation)
+        wait(f"crrctl {command}",
+             lambda: self._cluster.crrctl(*command, stdin=content,
+                                          check=False).returncode == 0, 60)
+        operation.finished = time.time()
+        self.operations += 1
+
+    def wait_operations(self, more):
+        goal = self.operations + more
+        self.wait_for("the writer goes on", lambda: self.operations >= goal)
+
+
+def sizes_of(listing):
+    """The size of each object by key, of what `crrctl object ls` says."""
+    sizes = {}
+    for line in listing.decode().splitlines():
+        size, _, rest = line.strip().partition("  ")
+        sizes[rest.partition("  ")[2]] = int(size)
+    return sizes
+
+
+class Checker(Background):
+    """Asks for a rule's progress again and again, and looks whether it is true:
+    last_sync_time against what is at the destination, the ledger against
+    itself; and whether any key goes back there.
+
+    While the server is away there is nothing to check.
+    """
+
+    def __init__(self, cluster, rule, destination, history):
+        super().__init__()
+        self._cluster = cluster
+        self._rule = rule
+        self._destination = destination
+        self._history = history
+        self._client = None
+        self._reached = {}
+        self.looks = 0  # With a last_sync_time.
+        self.last_sync_time = 0
+
+    def finish(self):
+        super().finish()
+        if self._client:
+            self._client.close()
+
+    def wait_looks(self, more):
+        """Waits until last_sync_time was known and checked again."""
+        goal = self.looks + more
+        self.wait_for("last_sync_time is checked", lambda: self.looks >= goal)
+
+    def step(self):
+        # What is said first, and then what is so: it may only have grown.
+        live = self._ask()
+        if live is None:
+            return
+        if wrong := truth.imbalance(live):
+            raise AssertionError(wrong)
+        listing = self._cluster.crrctl("object", "ls", self._destination,
+                                       check=False)
+        if listing.returncode:
+            return
+        sizes = sizes_of(listing.stdout)
+        said = seconds_of(live.get("lastSyncTime"))
+        if wrong := truth.lies(self._history.snapshot(), said, sizes):
+            raise AssertionError("\n".join([f"last_sync_time: {live}"] + wrong))
+        for key, size in sizes.items():
+            number = size % truth.SIZE_STEP
+            if number < self._reached.get(key, 0):
+                raise AssertionError(f"{key} went back from "
+                                     f"{self._reached[key]} to {number}")
+            self._reached[key] = number
+        if said:
+            self.looks += 1
+            self.last_sync_time = said
+        self._finishing.wait(0.05)
+
+    def _ask(self):
+        # A channel whose server was away connects again only after a while.
+        self._client = self._client or crr.Client(self._cluster.address)
+        try:
+            return self._client.call("ReplicationService.GetRuleProgress",
+                                     {"name": self._rule}, timeout=2)["live"]
+        except crr.Refusal as refusal:
+            if refusal.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED",
+                                    "CANCELLED"):
+                raise
+            self._client.close()
+            self._client = None
+            self._finishing.wait(0.05)
