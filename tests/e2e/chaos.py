@@ -13,13 +13,13 @@ SIZE = 10_000
 
 class ChaosTest(E2eTest):
 
-    def begin(self, first="c0"):
+    def begin(self, first="c0", objects=OBJECTS):
         """Starts a copier on a history that takes it 8 times to live, and
         somebody who keeps writing."""
         self.ttl = float(self.cluster.lease_ttl.rstrip("s"))
         self.source, self.destination = self.pair()
         self.history = truth.History()
-        keys = [f"{i % 10}/{i:05}" for i in range(OBJECTS)]
+        keys = [f"{i % 10}/{i:05}" for i in range(objects)]
         operations = {key: self.history.begin(key, True) for key in keys}
         self.cluster.fill(self.source, {
             key: truth.content(key, operation, SIZE)
@@ -28,7 +28,7 @@ class ChaosTest(E2eTest):
             operation.finished = time.time()
         # The one that works is the one that came first.
         self.copiers = [self.cluster.copier(first, slots=4)]
-        per_lease = int(OBJECTS * SIZE / (8 * self.ttl))
+        per_lease = int(objects * SIZE / (8 * self.ttl))
         self.rule = self.cluster.rule(self.source, self.destination, limits={
             "maxLeases": 4, "maxBytesPerSecond": 4 * per_lease})
         self.checker = Checker(self.cluster, self.rule, self.destination,
