@@ -102,8 +102,10 @@ class Client:
 
     def __init__(self, server):
         # Never through a proxy: gRPC would send loopback addresses there too.
+        # With a connection of its own, or it might begin with a broken one.
         self.channel = grpc.insecure_channel(
-            server, options=[("grpc.enable_http_proxy", 0)])
+            server, options=[("grpc.enable_http_proxy", 0),
+                             ("grpc.use_local_subchannel_pool", 1)])
 
     def close(self):
         self.channel.close()
