@@ -264,6 +264,16 @@ class Cluster:
                 path.write_bytes(content)
             self.crrctl("import", bucket, temporary)
 
+    def wait_published(self, region):
+        """Waits until what was written before now is published: a rule that is
+        created after that has none of it in its log."""
+        written = time.time()
+        wait(f"{region} is published", lambda: any(
+            seconds_of(publisher.get("completeThrough")) > written
+            for publisher in self.client.call(
+                "AdminService.ListPublishers", {}).get("publishers", [])
+            if publisher["scope"] == f"regions/{region}"))
+
     def progress(self, rule):
         return self.client.call("ReplicationService.GetRuleProgress",
                                 {"name": rule})

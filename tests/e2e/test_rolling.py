@@ -1,0 +1,81 @@
+"""Everything is restarted in order, one after the other, under load: nothing is
+lost, and nothing is done twice."""
+
+import collections
+import contextlib
+import sqlite3
+import time
+
+from chaos import ChaosTest, OBJECTS, SIZE
+from harness import HANGZHOU, SHANGHAI, wait
+
+COPIERS = 3
+
+
+class RollingTest(ChaosTest):
+
+    def test_rolling_restart(self):
+        # What the writer leaves alone can be counted.
+        self.begin(touch_history=False)
+        for _ in range(COPIERS - 1):
+            self.start_copier()
+        self.restart_everything()
+        self.assertLess(self.cluster.historical(self.rule)["fraction"], 1,
+                        "the history ended before the restarts")
+        self.hurry()
+        self.restart_everything()
+        self.end()
+        self.assert_nothing_was_done_twice()
+
+    def restart_everything(self):
+        """By SIGTERM; the writer goes on throughout."""
+        self.restart("server", self.cluster.server, self.cluster.start_server)
+        for copier in list(self.copiers):
+            self.copiers.remove(copier)
+            self.restart(copier.name, copier, self.start_copier)
+        self.restart("notifier", self.notifiers[HANGZHOU],
+                     self.start_notifier)
+
+    def start_notifier(self):
+        self.notifiers[HANGZHOU] = self.cluster.notifier(HANGZHOU)
+
+    def restart(self, what, process, start):
+        begun = time.monotonic()
+        self.assertEqual(process.stop(), 0, what)
+        start()
+        # Something that was written since has arrived.
+        self.writer.wait_operations(1)
+        live = self.cluster.live(self.rule)
+        goal = int(live["published"]) + 1
+        wait(f"changes go on after a restart of {what}", lambda: all(
+            sum(int(now[name]) for name in names) >= goal
+            for now in [self.cluster.live(self.rule)]
+            for names in (["published"], ["applied", "collapsed"])))
+        took = time.monotonic() - begun
+        print(f"{what} {took:.1f} s, ", end="", flush=True)
+        # Work was handed over: nobody waited for a lease to run out.
+        self.assertLess(took, 10)
+
+    def assert_nothing_was_done_twice(self):
+        """What checkpoints told adds up to one look at each object of the
+        history, one copy of it, and one end for each operation of the writer;
+        and the destination's journal has each state of each key once."""
+        historical = self.cluster.historical(self.rule)
+        self.assertEqual(self.cluster.done(self.rule), OBJECTS)
+        self.assertEqual(int(historical["bytes"]), OBJECTS * (SIZE + 1))
+        counts = self.assert_balanced(self.rule)
+        self.assertEqual(counts["published"], self.writer.operations)
+        self.assertEqual(counts["applied"] + counts["collapsed"],
+                         self.writer.operations)
+        writes = self.writes_at_destination()
+        self.assertEqual([w for w, times in writes.items() if times > 1], [])
+        self.assertGreater(len(writes), OBJECTS)
+
+    def writes_at_destination(self):
+        """How often each object of each size was put there."""
+        index = self.cluster.folder / SHANGHAI / "index.db"
+        with contextlib.closing(
+                sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as db:
+            return collections.Counter(db.execute(
+                "SELECT key, size FROM journal JOIN buckets USING (bucket_id)"
+                " WHERE name = ? AND kind = 0", [self.destination]))
