@@ -4,11 +4,11 @@ checker that compares what the server says with what is so."""
 import time
 
 import truth
-from harness import E2eTest, HANGZHOU, SHANGHAI, wait
+from harness import ALL, E2eTest, HANGZHOU, SHANGHAI, wait
 from load import Checker, Writer
 
-OBJECTS = 400
-SIZE = 10_000
+# A range has 10,000.
+OBJECTS, SIZE, RANGES = (12_000, 1_000, 2) if ALL else (400, 10_000, 1)
 
 
 class ChaosTest(E2eTest):
@@ -29,7 +29,7 @@ class ChaosTest(E2eTest):
         self.cluster.wait_published(HANGZHOU)
         # The one that works is the one that came first.
         self.copiers = [self.cluster.copier(first, slots=4)]
-        per_lease = int(objects * SIZE / (8 * self.ttl))
+        per_lease = int(objects * SIZE / RANGES / (8 * self.ttl))
         self.rule = self.cluster.rule(self.source, self.destination, limits={
             "maxLeases": 4, "maxBytesPerSecond": 4 * per_lease})
         self.checker = Checker(self.cluster, self.rule, self.destination,

@@ -10,7 +10,8 @@ from harness import crr, seconds_of, wait
 
 
 class Background(threading.Thread):
-    """Repeats `step` until it is told to finish, which raises its errors."""
+    """Repeats `step` until it is told to finish, which raises its error, once.
+    """
 
     def __init__(self):
         super().__init__()
@@ -28,8 +29,9 @@ class Background(threading.Thread):
         self._finishing.set()
         if self.ident:
             self.join()
-        if self.error:
-            raise self.error
+        error, self.error = self.error, None
+        if error:
+            raise error
 
     def wait_for(self, what, check, seconds=60):
         """Waits for `check`, or for the end of this thread by an error."""
