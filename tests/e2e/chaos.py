@@ -15,7 +15,8 @@ class ChaosTest(E2eTest):
 
     def begin(self, first="c0", objects=OBJECTS, touch_history=True):
         """Starts a copier on a history that takes it 8 times to live, and
-        somebody who keeps writing: new keys, and some of the history."""
+        somebody who keeps writing: new keys and, unless `touch_history` is
+        false, some of the history."""
         self.ttl = float(self.cluster.lease_ttl.rstrip("s"))
         self.source, self.destination = self.pair()
         self.history = truth.History()
@@ -37,6 +38,10 @@ class ChaosTest(E2eTest):
         self.writer = Writer(self.cluster, self.source, self.history,
                              (keys[::8] if touch_history else [])
                              + [f"new/{i}" for i in range(30)])
+        if not touch_history:
+            # New keys are none of it, either, once it is listed.
+            wait("the history is listed", lambda: self.cluster.historical(
+                self.rule).get("inventoryComplete"))
         for thread in (self.checker, self.writer):
             self.addCleanup(thread.finish)
             thread.start()
