@@ -267,8 +267,9 @@ int64_t TakeToken(Transaction& txn, int64_t uid) {
 }
 
 void SkipTokens(Transaction& txn, int64_t at_least) {
-  txn.Execute("UPDATE rules SET next_token = max(next_token, $1)",
-              {Int(at_least)});
+  txn.Execute(
+      "UPDATE rules SET next_token = max(next_token, $1) WHERE rule_uid > 0",
+      {Int(at_least)});
 }
 
 void SetCondition(Transaction& txn, int64_t uid, const Condition& condition) {
