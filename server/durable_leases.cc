@@ -5,6 +5,7 @@
 
 #include "server/core/work.h"
 #include "storage/segment_table.h"
+#include "storage/server_table.h"
 #include "storage/session_table.h"
 
 namespace crr {
@@ -49,18 +50,32 @@ void DurableLeases::Apply(Checkpoint checkpoint,
        now = clock_.WallNow()](Transaction& txn) {
         return ApplyCheckpoint(txn, checkpoint, attached, now);
       },
-      Posted(std::move(answer)));
+      PostedMove(std::move(answer), [](const CheckpointOutcome& outcome) {
+        return outcome.rule_uid;
+      }));
 }
 
-void DurableLeases::End(int64_t unit_id, int64_t token, std::string problem,
+void DurableLeases::End(int64_t unit_id, int64_t token, LeaseEnd end,
                         Answer<WorkEvents> answer) {
-  database_.Write<WorkEvents>(
+  struct Ended {
+    int64_t rule_uid = 0;
+    WorkEvents events;
+  };
+  database_.Write<Ended>(
       {},
-      [unit_id, token, problem = std::move(problem),
-       now = clock_.WallNow()](Transaction& txn) -> absl::StatusOr<WorkEvents> {
-        return EndLease(txn, unit_id, token, problem, now);
+      [unit_id, token, end = std::move(end),
+       now = clock_.WallNow()](Transaction& txn) -> absl::StatusOr<Ended> {
+        // An object's last attempt moves its changes to the dead letters.
+        const auto unit = unit_table::Get(txn, unit_id);
+        return Ended{.rule_uid = unit ? unit->rule_uid : 0,
+                     .events = EndLease(txn, unit_id, token, end, now)};
       },
-      Posted(std::move(answer)));
+      [&ledgers = ledgers_,
+       done = Posted(std::move(answer))](absl::StatusOr<Ended> ended) {
+        if (!ended.ok()) return done(ended.status());
+        if (ended->rule_uid != 0) ledgers.Touch(ended->rule_uid);
+        done(std::move(ended->events));
+      });
 }
 
 void DurableLeases::Note(int64_t unit_id, int64_t token, std::string message) {
@@ -80,16 +95,38 @@ void DurableLeases::CloseRule(int64_t rule_uid,
                               Answer<ClosingOutcome> answer) {
   database_.Write<ClosingOutcome>(
       {}, [rule_uid](Transaction& txn) { return CloseStep(txn, rule_uid); },
+      PostedMove(std::move(answer),
+                 [rule_uid](const ClosingOutcome&) { return rule_uid; }));
+}
+
+void DurableLeases::ResyncRule(int64_t rule_uid,
+                               Answer<ResyncOutcome> answer) {
+  database_.Write<ResyncOutcome>(
+      {},
+      [rule_uid, now = clock_.WallNow()](Transaction& txn) {
+        return ResyncStep(txn, rule_uid, now);
+      },
+      PostedMove(std::move(answer),
+                 [rule_uid](const ResyncOutcome&) { return rule_uid; }));
+}
+
+void DurableLeases::EndQuiet(Answer<bool> answer) {
+  database_.Write<bool>(
+      {},
+      [](Transaction& txn) -> absl::StatusOr<bool> {
+        ClearRestored(txn);
+        return true;
+      },
       Posted(std::move(answer)));
 }
 
-void DurableLeases::ReadSegments(int64_t rule_uid, int64_t after,
-                                 int64_t bytes_max,
+void DurableLeases::ReadSegments(int64_t rule_uid, int64_t partition,
+                                 int64_t after, int64_t bytes_max,
                                  Answer<std::vector<Segment>> answer) {
   database_.Read<std::vector<Segment>>(
-      [rule_uid, after, bytes_max](
+      [rule_uid, partition, after, bytes_max](
           ReadTransaction& txn) -> absl::StatusOr<std::vector<Segment>> {
-        return segment_table::Read(txn, rule_uid, 0, after, bytes_max);
+        return segment_table::Read(txn, rule_uid, partition, after, bytes_max);
       },
       Posted(std::move(answer)));
 }

@@ -5,9 +5,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "storage/rule_table.h"
-#include "storage/session_table.h"
-#include "storage/unit_table.h"
+#include "server/core/lease_restore.h"
 
 namespace crr {
 
@@ -16,7 +14,8 @@ LeaseLoop::LeaseLoop(LeaseOptions options, const Clock& clock,
                      LeaseOutput& output)
     : clock_(clock),
       database_(database),
-      store_(database, publishers, clock,
+      ledgers_(database, clock),
+      store_(database, publishers, ledgers_, clock,
              [this](std::function<void()> answer) {
                Post([answer = std::move(answer)](LeaseCore&) { answer(); });
              }),
@@ -31,6 +30,7 @@ void LeaseLoop::Stop() {
   }
   changed_.NotifyAll();
   if (thread_.joinable()) thread_.join();
+  ledgers_.Stop();
 }
 
 absl::Status LeaseLoop::Start() {
@@ -39,20 +39,9 @@ absl::Status LeaseLoop::Start() {
       const Restored restored,
       database_.ReadAndWait<Restored>(
           [](ReadTransaction& txn) -> absl::StatusOr<Restored> {
-            Restored found;
-            for (const Unit& unit : unit_table::All(txn)) {
-              found.units.push_back(DescribeUnit(txn, unit));
-            }
-            found.leases = unit_table::AllLeases(txn);
-            for (const SessionRecord& session : session_table::All(txn)) {
-              found.sessions.emplace(session.number, session.copier);
-            }
-            found.closing = rule_table::UidsInState(txn, RuleState::kClosing,
-                                                    std::nullopt);
-            found.paused = rule_table::UidsInState(txn, RuleState::kPaused,
-                                                   std::nullopt);
-            return found;
+            return ReadRestored(txn);
           }));
+  CRR_RETURN_IF_ERROR(ledgers_.Load());
   Post([restored](LeaseCore& core) { core.Restore(restored); });
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
@@ -128,6 +117,7 @@ void LeaseLoop::Run() {
       }
       lag_ = std::max(lag_, now - next_tick);
       core_.Tick();
+      ledgers_.Tick();
       next_tick = clock_.Now() + interval;
     }
   }

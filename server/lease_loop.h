@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "server/core/lease_core.h"
 #include "server/durable_leases.h"
+#include "server/ledger_watch.h"
 #include "server/publisher_hub.h"
 #include "storage/database.h"
 
@@ -18,7 +19,8 @@ namespace crr {
 
 // The thread that drives LeaseCore: calls and answers are queued to it, and
 // time comes between them. Heartbeats are taken before everything else, so that
-// they never wait behind work that a commit has released. Thread-safe.
+// they never wait behind work that a commit has released. It also gives the
+// check of the ledgers its time. Thread-safe.
 class LeaseLoop {
  public:
   LeaseLoop(LeaseOptions options, const Clock& clock, Database& database,
@@ -45,10 +47,14 @@ class LeaseLoop {
   // Waits for the loop. Not once it is stopped.
   Snapshot TakeSnapshot();
 
+  // Is to hear of rules whose ledger a transaction moved, unless a call of the
+  // core did.
+  LedgerWatch& ledgers() { return ledgers_; }
+
   // No new grants; streams are told to move. Returns when that is queued out.
   void Drain();
-  // Ends the thread and drops what is queued, then and later: answers may still
-  // come until the database is closed.
+  // Ends the thread and the checks, and drops what is queued, then and later:
+  // answers may still come until the database is closed.
   void Stop();
 
  private:
@@ -56,6 +62,7 @@ class LeaseLoop {
 
   const Clock& clock_;
   Database& database_;
+  LedgerWatch ledgers_;
   DurableLeases store_;
   LeaseCore core_;  // Only on thread_, once that runs.
   Mutex mu_;

@@ -12,6 +12,8 @@
 #include "server/core/log_status.h"
 #include "server/metric_page.h"
 #include "server/process_metrics.h"
+#include "storage/object_work_table.h"
+#include "storage/rule_table.h"
 
 namespace crr {
 namespace {
@@ -25,7 +27,9 @@ const std::map<UnitKind, std::string>& Kinds() {
       new std::map<UnitKind, std::string>{{UnitKind::kProbe, "PROBE"},
                                           {UnitKind::kInventory, "INVENTORY"},
                                           {UnitKind::kBackfill, "BACKFILL"},
-                                          {UnitKind::kChanges, "CHANGES"}};
+                                          {UnitKind::kChanges, "CHANGES"},
+                                          {UnitKind::kObject, "OBJECT"},
+                                          {UnitKind::kVerify, "VERIFY"}};
   return *kinds;
 }
 
@@ -143,14 +147,17 @@ void AddLeases(const LeaseLoop::Snapshot& snapshot, MetricPage& page) {
                     "Checkpoints refused because their lease was over.");
   page.Value(counts.fenced);
   page.BeginCounter("crr_settled_total",
-                    "Objects (BACKFILL) and changes (CHANGES) that copiers "
-                    "have settled.");
-  for (const UnitKind kind : {UnitKind::kBackfill, UnitKind::kChanges}) {
+                    "Objects (BACKFILL, OBJECT) and changes (CHANGES) that "
+                    "copiers have settled, and objects that they have "
+                    "compared (VERIFY).");
+  for (const UnitKind kind : {UnitKind::kBackfill, UnitKind::kChanges,
+                              UnitKind::kObject, UnitKind::kVerify}) {
     page.Value(At(counts.settled, kind), {{"kind", Kinds().at(kind)}});
   }
   page.BeginCounter("crr_copied_bytes_total",
                     "Bytes that copiers wrote to destinations for these.");
-  for (const UnitKind kind : {UnitKind::kBackfill, UnitKind::kChanges}) {
+  for (const UnitKind kind :
+       {UnitKind::kBackfill, UnitKind::kChanges, UnitKind::kObject}) {
     page.Value(At(counts.bytes, kind), {{"kind", Kinds().at(kind)}});
   }
   page.BeginGauge("crr_copiers", "Copiers with an open session.");
@@ -162,6 +169,42 @@ void AddLeases(const LeaseLoop::Snapshot& snapshot, MetricPage& page) {
   page.BeginGauge("crr_loop_lag_seconds",
                   "Longest delay of the lease loop in the last minute or two.");
   page.Value(absl::ToDoubleSeconds(snapshot.lag));
+}
+
+// What operators must repair, or wait for.
+struct Trouble {
+  object_work_table::ObjectWorkCounts objects;
+  int64_t resyncs = 0;
+};
+
+Trouble TroubleOf(ReadTransaction& txn) {
+  Trouble trouble{.objects = object_work_table::CountAll(txn)};
+  for (const Resync resync : {Resync::kNeeded, Resync::kVerifying}) {
+    trouble.resyncs += static_cast<int64_t>(
+        rule_table::UidsInResync(txn, resync).size());
+  }
+  return trouble;
+}
+
+void AddTrouble(const Trouble& trouble, MetricPage& page) {
+  page.BeginGauge("crr_failed_objects",
+                  "Objects apart from their lane: being tried again (or large), "
+                  "and dead letters.");
+  page.Value(trouble.objects.retrying, {{"state", "RETRYING"}});
+  page.Value(trouble.objects.dead, {{"state", "DEAD"}});
+  page.BeginGauge("crr_rules_resync",
+                  "Rules whose log was dropped, or lost by a restore, and whose "
+                  "buckets are not compared yet.");
+  page.Value(trouble.resyncs);
+}
+
+void AddLedgers(const LedgerWatch::Counts& counts, MetricPage& page) {
+  page.BeginCounter("crr_ledger_checked_total",
+                    "Checks that every change of a rule is accounted for.");
+  page.Value(counts.checked);
+  page.BeginGauge("crr_ledger_imbalanced",
+                  "Rules whose last check found changes unaccounted for.");
+  page.Value(counts.imbalanced);
 }
 
 void AddLogs(const LogStatus& status, absl::Time now, MetricPage& page) {
@@ -241,25 +284,32 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   AddChanges(changes_.counts(), page);
   AddDatabase(env_.database, page);
   AddLeases(env_.loop.TakeSnapshot(), page);
+  AddLedgers(env_.loop.ledgers().counts(), page);
   page.BeginGauge("crr_rule_log_limit_bytes",
-                  "Bytes that a rule's log may have; beyond it publishers are "
-                  "refused with LOG_FULL.");
+                  "Bytes that a rule's log may have; beyond it the log is "
+                  "dropped and the buckets are compared whole.");
   page.Value(rule_log_bytes_max_);
 
   // Before the transaction: see ProgressOf.
   const Watermarks watermarks = env_.publishers.watermarks();
   const auto attached = static_cast<int64_t>(env_.publishers.attached().size());
-  const auto status = env_.database.ReadAndWait<LogStatus>(
-      [watermarks](ReadTransaction& txn) -> absl::StatusOr<LogStatus> {
-        return LogStatusOf(txn, watermarks, limits::kRuleSeriesMax);
+  struct Seen {
+    LogStatus logs;
+    Trouble trouble;
+  };
+  const auto seen = env_.database.ReadAndWait<Seen>(
+      [watermarks](ReadTransaction& txn) -> absl::StatusOr<Seen> {
+        return Seen{LogStatusOf(txn, watermarks, limits::kRuleSeriesMax),
+                    TroubleOf(txn)};
       });
-  if (!status.ok()) {
-    LogError("metrics_failed", {{"error", status.status().ToString()}});
+  if (!seen.ok()) {
+    LogError("metrics_failed", {{"error", seen.status().ToString()}});
     return page.Take();
   }
   const absl::Time now = env_.clock.WallNow();
-  AddLogs(*status, now, page);
-  AddPublishers(status->publishers, attached, watermarks, now, page);
+  AddLogs(seen->logs, now, page);
+  AddTrouble(seen->trouble, page);
+  AddPublishers(seen->logs.publishers, attached, watermarks, now, page);
   return page.Take();
 }
 

@@ -57,7 +57,8 @@ bool Fits(const ObjectWork& work, const ObjectWorkFilter& filter) {
          (filter.reason.empty() || work.reason == filter.reason) &&
          (!filter.first_failure_until ||
           work.first_failure <= *filter.first_failure_until) &&
-         (!filter.dead || *filter.dead == !work.unit_id.has_value());
+         (!filter.dead || *filter.dead == !work.unit_id.has_value()) &&
+         work.attempts >= filter.attempts_min;
 }
 
 bool Any(ReadTransaction& txn, absl::string_view where, int64_t rule_uid) {
@@ -66,6 +67,15 @@ bool Any(ReadTransaction& txn, absl::string_view where, int64_t rule_uid) {
                              where, " LIMIT 1"),
                 {Int(rule_uid)})
       .has_value();
+}
+
+int64_t CountWhere(ReadTransaction& txn, absl::string_view where,
+                   int64_t rule_uid) {
+  const auto row = txn.QueryOne(
+      absl::StrCat("SELECT count(*) FROM object_work WHERE rule_uid = $1 ",
+                   where),
+      {Int(rule_uid)});
+  return row ? row->Int(0) : 0;
 }
 
 }  // namespace
@@ -140,11 +150,12 @@ std::vector<ObjectWork> List(ReadTransaction& txn, int64_t rule_uid,
       "AND ($4 = '' OR reason = $4) "
       "AND ($5 IS NULL OR first_failure_us <= $5) "
       "AND ($6 IS NULL OR (unit_id IS NULL) = $6) "
-      "ORDER BY key LIMIT $7");
+      "AND attempts >= $7 ORDER BY key LIMIT $8");
   for (const Row& row : txn.Query(
            sql, {Int(rule_uid), Bytes(after), Bytes(filter.prefix),
                  Text(filter.reason), Time(filter.first_failure_until),
-                 filter.dead ? Bool(*filter.dead) : Null(), Int(limit)})) {
+                 filter.dead ? Bool(*filter.dead) : Null(),
+                 Int(filter.attempts_min), Int(limit)})) {
     list.push_back(FromRow(row));
   }
   return list;
@@ -182,6 +193,37 @@ bool HasHistorical(ReadTransaction& txn, int64_t rule_uid) {
 
 bool HasRepair(ReadTransaction& txn, int64_t rule_uid) {
   return Any(txn, "AND repair = 1", rule_uid);
+}
+
+int64_t CountDead(ReadTransaction& txn, int64_t rule_uid) {
+  return CountWhere(txn, "AND unit_id IS NULL", rule_uid);
+}
+
+int64_t Count(ReadTransaction& txn, int64_t rule_uid) {
+  return CountWhere(txn, "", rule_uid);
+}
+
+std::vector<int64_t> Rules(ReadTransaction& txn) {
+  std::vector<int64_t> uids;
+  // From one rule to the next, past all rows of each.
+  for (const Row& row : txn.Query(
+           "WITH RECURSIVE found (uid) AS ("
+           "SELECT min(rule_uid) FROM object_work UNION ALL "
+           "SELECT (SELECT min(rule_uid) FROM object_work "
+           "WHERE rule_uid > found.uid) FROM found "
+           "WHERE found.uid IS NOT NULL) "
+           "SELECT uid FROM found WHERE uid IS NOT NULL")) {
+    uids.push_back(row.Int(0));
+  }
+  return uids;
+}
+
+ObjectWorkCounts CountAll(ReadTransaction& txn) {
+  const auto row = txn.QueryOne(
+      "SELECT (SELECT count(*) FROM object_work WHERE unit_id IS NOT NULL), "
+      "(SELECT count(*) FROM object_work WHERE unit_id IS NULL)");
+  if (!row) return {};
+  return {.retrying = row->Int(0), .dead = row->Int(1)};
 }
 
 }  // namespace crr::object_work_table

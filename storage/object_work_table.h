@@ -45,6 +45,7 @@ struct ObjectWorkFilter {
   std::string reason;
   std::optional<absl::Time> first_failure_until;
   std::optional<bool> dead;
+  int64_t attempts_min = 0;
 };
 
 // What stands in the rows of one rule.
@@ -75,6 +76,19 @@ ObjectWorkTotals Totals(ReadTransaction& txn, int64_t rule_uid);
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid);
 bool HasHistorical(ReadTransaction& txn, int64_t rule_uid);
 bool HasRepair(ReadTransaction& txn, int64_t rule_uid);
+// Dead letters of the rule.
+int64_t CountDead(ReadTransaction& txn, int64_t rule_uid);
+// Rows of the rule.
+int64_t Count(ReadTransaction& txn, int64_t rule_uid);
+
+// Rules that have rows.
+std::vector<int64_t> Rules(ReadTransaction& txn);
+// Rows of all rules, at a cost that grows with them and not with the rules.
+struct ObjectWorkCounts {
+  int64_t retrying = 0;
+  int64_t dead = 0;
+};
+ObjectWorkCounts CountAll(ReadTransaction& txn);
 
 }  // namespace object_work_table
 }  // namespace crr

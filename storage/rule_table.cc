@@ -232,12 +232,25 @@ std::vector<int64_t> UidsInResync(ReadTransaction& txn, Resync resync) {
   return uids;
 }
 
+std::vector<int64_t> UidsWithLog(ReadTransaction& txn) {
+  std::vector<int64_t> uids;
+  for (const Row& row :
+       txn.Query("SELECT rule_uid FROM rule_counters WHERE log_bytes > 0 "
+                 "ORDER BY rule_uid")) {
+    uids.push_back(row.Int(0));
+  }
+  return uids;
+}
+
 void SetPartitions(Transaction& txn, int64_t uid, int64_t first,
                    int64_t count) {
   txn.Execute(
       "UPDATE rules SET first_partition = $2, partitions = $3 "
       "WHERE rule_uid = $1",
       {Int(uid), Int(first), Int(count)});
+  txn.Execute(
+      "DELETE FROM rule_partitions WHERE rule_uid = $1 AND partition < $2",
+      {Int(uid), Int(first)});
 }
 
 int64_t TakeSequences(Transaction& txn, int64_t uid, int64_t partition,
@@ -300,15 +313,6 @@ std::vector<Condition> GetConditions(ReadTransaction& txn, int64_t uid) {
                           .since = absl::FromUnixMicros(row.Int(3))});
   }
   return conditions;
-}
-
-int64_t CountFailingRanges(ReadTransaction& txn, int64_t uid) {
-  const auto row = txn.QueryOne(
-      "SELECT count(*) FROM rule_conditions c "
-      "JOIN work_units u ON u.unit_id = c.unit_id "
-      "WHERE c.rule_uid = $1 AND c.type = 'OBJECT_FAILING' AND u.kind = 3",
-      {Int(uid)});
-  return row ? row->Int(0) : 0;
 }
 
 RuleCounters GetCounters(ReadTransaction& txn, int64_t uid) {

@@ -110,8 +110,10 @@ int64_t MarkAllForResync(Transaction& txn);
 void SetVerifying(Transaction& txn, int64_t uid);
 void ClearResync(Transaction& txn, int64_t uid);
 std::vector<int64_t> UidsInResync(ReadTransaction& txn, Resync resync);
+// Rules with something in their log.
+std::vector<int64_t> UidsWithLog(ReadTransaction& txn);
 
-// The rule's keys go to these partitions from now on.
+// The rule's keys go to these partitions from now on, and to none below again.
 void SetPartitions(Transaction& txn, int64_t uid, int64_t first, int64_t count);
 // The first of `count` sequence numbers of a partition, all of them above any
 // before.
@@ -127,8 +129,6 @@ void SetCondition(Transaction& txn, int64_t uid, const Condition& condition);
 void ClearConditions(Transaction& txn, int64_t uid, int64_t unit_id);
 // At most 20: what a person can read.
 std::vector<Condition> GetConditions(ReadTransaction& txn, int64_t uid);
-// Ranges of the rule whose holder reports a failing object.
-int64_t CountFailingRanges(ReadTransaction& txn, int64_t uid);
 
 RuleCounters GetCounters(ReadTransaction& txn, int64_t uid);
 // Adds; `inventory_complete` is set when it is true in `delta`.

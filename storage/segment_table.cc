@@ -77,17 +77,33 @@ int64_t DeleteThrough(Transaction& txn, int64_t rule_uid, int64_t partition,
   return bytes;
 }
 
-PurgeResult Purge(Transaction& txn, int64_t rule_uid, int64_t cursor,
-                  int limit) {
+PurgeResult Purge(Transaction& txn, int64_t rule_uid, int limit) {
   const sqlite::Rows rows = txn.Query(
       "DELETE FROM change_segments WHERE segment_id IN ("
-      "SELECT segment_id FROM change_segments WHERE rule_uid = $1 LIMIT $3) "
-      "RETURNING max(0, last_sequence - max(first_sequence - 1, $2))",
-      {Int(rule_uid), Int(cursor), Int(limit)});
+      "SELECT segment_id FROM change_segments WHERE rule_uid = $1 LIMIT $2) "
+      "RETURNING max(0, last_sequence - max(first_sequence - 1, coalesce("
+      "(SELECT u.cursor_sequence FROM work_units u "
+      "WHERE u.rule_uid = change_segments.rule_uid AND u.kind = 4 "
+      "AND u.partition = change_segments.partition), 0))), bytes",
+      {Int(rule_uid), Int(limit)});
   PurgeResult result{.changes = 0,
+                     .bytes = 0,
                      .log_empty = static_cast<int64_t>(rows.size()) < limit};
-  for (const Row& row : rows) result.changes += row.Int(0);
+  for (const Row& row : rows) {
+    result.changes += row.Int(0);
+    result.bytes += row.Int(1);
+  }
   return result;
+}
+
+std::optional<int64_t> LowestPartition(ReadTransaction& txn,
+                                       int64_t rule_uid) {
+  const auto row = txn.QueryOne(
+      "SELECT partition FROM change_segments WHERE rule_uid = $1 "
+      "ORDER BY partition LIMIT 1",
+      {Int(rule_uid)});
+  if (!row) return std::nullopt;
+  return row->Int(0);
 }
 
 std::optional<int64_t> LastSequence(ReadTransaction& txn, int64_t rule_uid,
@@ -108,6 +124,17 @@ std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
       {Int(rule_uid), Int(partition)});
   if (!row) return std::nullopt;
   return row->Int(0);
+}
+
+std::optional<absl::Time> OldestEventIn(ReadTransaction& txn, int64_t rule_uid,
+                                        int64_t partition, int64_t from,
+                                        int64_t to) {
+  const auto row = txn.QueryOne(
+      "SELECT min(oldest_event_us) FROM change_segments WHERE rule_uid = $1 "
+      "AND partition = $2 AND last_sequence > $3 AND first_sequence <= $4",
+      {Int(rule_uid), Int(partition), Int(from), Int(to)});
+  if (!row || row->IsNull(0)) return std::nullopt;
+  return absl::FromUnixMicros(row->Int(0));
 }
 
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid) {
@@ -180,13 +207,15 @@ std::vector<FullLog> FullestLogs(ReadTransaction& txn, int limit) {
   return logs;
 }
 
-LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor) {
+LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid) {
   const auto row = txn.QueryOne(
-      "SELECT count(*), "
-      "coalesce(sum(last_sequence - max(first_sequence - 1, $2)), 0), "
-      "coalesce(min(oldest_event_us), 0) "
-      "FROM change_segments WHERE rule_uid = $1 AND last_sequence > $2",
-      {Int(rule_uid), Int(cursor)});
+      "SELECT count(*), coalesce(sum(s.last_sequence - "
+      "max(s.first_sequence - 1, coalesce(u.cursor_sequence, 0))), 0), "
+      "coalesce(min(s.oldest_event_us), 0) FROM change_segments s "
+      "LEFT JOIN work_units u ON u.rule_uid = s.rule_uid AND u.kind = 4 "
+      "AND u.partition = s.partition WHERE s.rule_uid = $1 "
+      "AND s.last_sequence > coalesce(u.cursor_sequence, 0)",
+      {Int(rule_uid)});
   LogSummary summary;
   if (!row || row->Int(0) == 0) return summary;
   summary.pending = row->Int(1);

@@ -22,7 +22,7 @@ struct Segment {
   std::string changes;  // Opaque here: passed on without being decoded.
 };
 
-// What stands in a log above a cursor.
+// What stands in a log and is not settled.
 struct LogSummary {
   int64_t pending = 0;  // Changes, counted from the segments.
   std::optional<absl::Time> oldest_event;
@@ -45,17 +45,23 @@ std::optional<Segment> First(ReadTransaction& txn, int64_t rule_uid,
 int64_t DeleteThrough(Transaction& txn, int64_t rule_uid, int64_t partition,
                       int64_t cursor);
 struct PurgeResult {
-  int64_t changes = 0;  // That were deleted and stood above the cursor.
+  int64_t changes = 0;  // That were deleted and not settled.
+  int64_t bytes = 0;    // Of the segments.
   bool log_empty = false;
 };
 // Deletes up to `limit` segments of the rule.
-PurgeResult Purge(Transaction& txn, int64_t rule_uid, int64_t cursor,
-                  int limit);
+PurgeResult Purge(Transaction& txn, int64_t rule_uid, int limit);
+// The lowest of the rule's partitions that has something logged.
+std::optional<int64_t> LowestPartition(ReadTransaction& txn, int64_t rule_uid);
 // Last sequence number in the partition's log; nullopt when it is empty.
 std::optional<int64_t> LastSequence(ReadTransaction& txn, int64_t rule_uid,
                                     int64_t partition);
 std::optional<int64_t> FirstSequence(ReadTransaction& txn, int64_t rule_uid,
                                      int64_t partition);
+// The oldest event of the segments that overlap (from, to].
+std::optional<absl::Time> OldestEventIn(ReadTransaction& txn, int64_t rule_uid,
+                                        int64_t partition, int64_t from,
+                                        int64_t to);
 // The oldest event in the rule's log.
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid);
 
@@ -88,9 +94,8 @@ struct FullLog {
 // The rules with the most bytes in their log, most first.
 std::vector<FullLog> FullestLogs(ReadTransaction& txn, int limit);
 
-// Of the whole rule. `cursor`: what is settled already, within the first
-// segment at most.
-LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid, int64_t cursor);
+// Of the whole rule, above the cursors of its CHANGES units.
+LogSummary Summarize(ReadTransaction& txn, int64_t rule_uid);
 
 }  // namespace segment_table
 }  // namespace crr

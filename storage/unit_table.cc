@@ -74,6 +74,12 @@ std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid) {
   return Select(txn, "WHERE rule_uid = $1 ORDER BY unit_id", {Int(rule_uid)});
 }
 
+std::vector<Unit> OfKind(ReadTransaction& txn, int64_t rule_uid,
+                         UnitKind kind) {
+  return Select(txn, "WHERE rule_uid = $1 AND kind = $2 ORDER BY unit_id",
+                {Int(rule_uid), Int(static_cast<int64_t>(kind))});
+}
+
 std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,
                                UnitKind kind, int64_t partition) {
   return First(
@@ -143,6 +149,28 @@ std::vector<LeaseRecord> AllLeases(ReadTransaction& txn) {
            "SELECT unit_id, session_number, token FROM leases "
            "ORDER BY unit_id")) {
     leases.push_back(LeaseFromRow(row));
+  }
+  return leases;
+}
+
+std::vector<LeaseOverview> ListLeases(ReadTransaction& txn, int64_t after,
+                                      absl::string_view copier,
+                                      int64_t rule_uid, int limit) {
+  std::vector<LeaseOverview> leases;
+  for (const Row& row : txn.Query(
+           "SELECT l.unit_id, l.session_number, l.token, s.copier, u.rule_uid, "
+           "u.kind, u.attempts, l.grant_time_us FROM leases l "
+           "JOIN work_units u ON u.unit_id = l.unit_id "
+           "JOIN sessions s ON s.session_number = l.session_number "
+           "WHERE l.unit_id > $1 AND ($2 = '' OR s.copier = $2) "
+           "AND ($3 = 0 OR u.rule_uid = $3) ORDER BY l.unit_id LIMIT $4",
+           {Int(after), sqlite::Text(copier), Int(rule_uid), Int(limit)})) {
+    leases.push_back({.lease = LeaseFromRow(row),
+                      .copier = row.Text(3),
+                      .rule_uid = row.Int(4),
+                      .kind = static_cast<UnitKind>(row.Int(5)),
+                      .attempts = row.Int(6),
+                      .grant_time = absl::FromUnixMicros(row.Int(7))});
   }
   return leases;
 }

@@ -51,6 +51,16 @@ struct LeaseRecord {
   int64_t token = 0;
 };
 
+// A lease as people see it.
+struct LeaseOverview {
+  LeaseRecord lease;
+  std::string copier;
+  int64_t rule_uid = 0;
+  UnitKind kind = UnitKind::kProbe;
+  int64_t attempts = 0;
+  absl::Time grant_time;
+};
+
 namespace unit_table {
 
 void Insert(Transaction& txn, const Unit& unit);
@@ -59,6 +69,7 @@ std::optional<Unit> Get(ReadTransaction& txn, int64_t unit_id);
 void Delete(Transaction& txn, int64_t unit_id);
 std::vector<Unit> All(ReadTransaction& txn);
 std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid);
+std::vector<Unit> OfKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind);
 std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,
                                UnitKind kind, int64_t partition);
 // Whether INVENTORY (of history) or BACKFILL units of the rule stand.
@@ -77,6 +88,11 @@ void Grant(Transaction& txn, const LeaseRecord& lease, absl::Time now);
 std::optional<LeaseRecord> GetLease(ReadTransaction& txn, int64_t unit_id);
 void EndLease(Transaction& txn, int64_t unit_id);
 std::vector<LeaseRecord> AllLeases(ReadTransaction& txn);
+// Leases of units above `after`, by unit; only of `copier` or of the rule unless
+// that is empty or 0.
+std::vector<LeaseOverview> ListLeases(ReadTransaction& txn, int64_t after,
+                                      absl::string_view copier,
+                                      int64_t rule_uid, int limit);
 bool RuleHasLease(ReadTransaction& txn, int64_t rule_uid);
 
 }  // namespace unit_table

@@ -16,6 +16,8 @@ constexpr char kServiceConfig[] = R"json({
   "methodConfig": [{
     "name": [
       {"service": "crr.v1.AdminService", "method": "ListAuditEvents"},
+      {"service": "crr.v1.AdminService", "method": "ListCopiers"},
+      {"service": "crr.v1.AdminService", "method": "ListLeases"},
       {"service": "crr.v1.AdminService", "method": "ListPublishers"},
       {"service": "crr.v1.BucketService", "method": "GetBucket"},
       {"service": "crr.v1.BucketService", "method": "ListBuckets"},
@@ -25,6 +27,7 @@ constexpr char kServiceConfig[] = R"json({
       {"service": "crr.v1.RegionService", "method": "ListRegions"},
       {"service": "crr.v1.ReplicationService", "method": "GetRule"},
       {"service": "crr.v1.ReplicationService", "method": "GetRuleProgress"},
+      {"service": "crr.v1.ReplicationService", "method": "ListFailedObjects"},
       {"service": "crr.v1.ReplicationService", "method": "ListRules"},
       {"service": "crr.v1.ReplicationService", "method": "WaitForSync"},
       {"service": "crr.v1.ReplicationService", "method": "WatchRuleProgress"}

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -41,6 +42,10 @@ std::string BucketName(absl::string_view bucket) {
 std::string PublisherName(absl::string_view publisher) {
   return absl::StrCat("publishers/", publisher);
 }
+std::string CopierName(absl::string_view copier) {
+  return absl::StrCat("copiers/", copier);
+}
+std::string LeaseName(int64_t unit) { return absl::StrCat("leases/", unit); }
 std::string RuleName(absl::string_view source, absl::string_view rule) {
   return absl::StrCat("buckets/", source, "/rules/", rule);
 }
@@ -64,6 +69,24 @@ absl::StatusOr<std::string> ParsePublisherName(absl::string_view name) {
     return NotA("publishers/{publisher}");
   }
   return std::string(name);
+}
+
+absl::StatusOr<std::string> ParseCopierName(absl::string_view name) {
+  if (!absl::ConsumePrefix(&name, "copiers/") || !IsId(name)) {
+    return NotA("copiers/{copier}");
+  }
+  return std::string(name);
+}
+
+absl::StatusOr<int64_t> ParseLeaseName(absl::string_view name) {
+  int64_t unit = 0;
+  // Only as LeaseName writes it: one lease has one name.
+  if (!absl::ConsumePrefix(&name, "leases/") ||
+      !absl::SimpleAtoi(name, &unit) || unit < 1 ||
+      absl::StrCat(unit) != name) {
+    return NotA("leases/{unit}");
+  }
+  return unit;
 }
 
 absl::StatusOr<RuleId> ParseRuleName(absl::string_view name) {

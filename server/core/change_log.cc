@@ -5,21 +5,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "server/core/limits.h"
 #include "server/core/names.h"
 #include "server/core/refusal.h"
-#include "server/core/work.h"
+#include "server/core/rule_log.h"
 #include "storage/bucket_table.h"
 #include "storage/region_table.h"
 #include "storage/rule_table.h"
-#include "storage/segment_table.h"
-#include "storage/server_table.h"
-#include "storage/unit_table.h"
 
 namespace crr {
 namespace {
-
-constexpr int64_t kOnlyPartition = 0;
 
 absl::Status Superseded(absl::string_view publisher) {
   return Refuse({.reason = "SESSION_SUPERSEDED",
@@ -89,64 +83,6 @@ std::map<std::string, Share> Distribute(Transaction& txn, const Batch& batch) {
   return shares;
 }
 
-// Cuts the changes into segments of bounded size and logs them; returns the
-// bytes logged.
-int64_t Log(Transaction& txn, const Rule& rule,
-            const std::vector<const PublishedChange*>& changes,
-            int64_t& log_end) {
-  int64_t sequence = rule_table::TakeSequences(
-      txn, rule.uid, kOnlyPartition, static_cast<int64_t>(changes.size()));
-  int64_t bytes = 0;
-  Segment segment;
-  const auto flush = [&] {
-    if (segment.changes.empty()) return;
-    segment_table::Append(txn, rule.uid, kOnlyPartition, segment,
-                          limits::kSegmentBytesMax);
-    bytes += static_cast<int64_t>(segment.changes.size());
-    segment = {};
-  };
-  for (const PublishedChange* change : changes) {
-    if (static_cast<int64_t>(segment.changes.size() + change->encoded.size()) >
-        limits::kSegmentBytesMax) {
-      flush();
-    }
-    if (segment.changes.empty()) {
-      segment.first_sequence = sequence;
-      segment.oldest_event = change->event_time;
-    }
-    segment.last_sequence = sequence++;
-    segment.oldest_event = std::min(segment.oldest_event, change->event_time);
-    if (change->small) {
-      segment.oldest_small_event = std::min(
-          segment.oldest_small_event.value_or(change->event_time),
-          change->event_time);
-    }
-    segment.changes += change->encoded;
-  }
-  flush();
-  log_end = sequence - 1;
-  return bytes;
-}
-
-WorkEvents AnnounceGrowth(Transaction& txn, const Rule& rule,
-                          int64_t first_sequence, int64_t log_end) {
-  WorkEvents events;
-  if (rule.state != RuleState::kActive) return events;
-  if (const auto unit = unit_table::FindSingle(
-          txn, rule.uid, UnitKind::kChanges, kOnlyPartition)) {
-    events.grown.push_back({unit->id, log_end});
-    return events;
-  }
-  const Unit unit{.id = TakeUnitId(txn),
-                  .rule_uid = rule.uid,
-                  .kind = UnitKind::kChanges,
-                  .partition = kOnlyPartition,
-                  .cursor = {.sequence = first_sequence - 1, .key = ""}};
-  unit_table::Insert(txn, unit);
-  events.added.push_back(DescribeUnit(txn, unit));
-  return events;
-}
-
 }  // namespace
 
 absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
@@ -210,23 +146,12 @@ absl::StatusOr<BatchOutcome> AppendBatch(Transaction& txn, const Batch& batch,
         .published =
             static_cast<int64_t>(share.accepted.size()) + filtered_count};
     if (!share.accepted.empty()) {
-      int64_t log_end = 0;
-      delta.log_bytes = Log(txn, rule, share.accepted, log_end);
-      if (rule_table::GetCounters(txn, rule.uid).log_bytes + delta.log_bytes >
-          rule_log_bytes_max) {
-        const std::string name = NameOfRule(rule);
-        return Refuse(
-            {.reason = "LOG_FULL",
-             .subject = name,
-             .description = absl::StrCat("the log of ", name, " is full"),
-             .rule = name});
-      }
-      const auto count = static_cast<int64_t>(share.accepted.size());
-      outcome.accepted += count;
-      outcome.events.Add(
-          AnnounceGrowth(txn, rule, log_end - count + 1, log_end));
+      outcome.accepted += static_cast<int64_t>(share.accepted.size());
+      LogChanges(txn, rule, share.accepted, rule_log_bytes_max, delta,
+                 outcome.events);
     }
     rule_table::AddCounters(txn, rule.uid, delta);
+    outcome.rules.push_back(rule.uid);
   }
   return outcome;
 }

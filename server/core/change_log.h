@@ -54,6 +54,7 @@ struct Batch {
 struct BatchOutcome {
   int64_t accepted = 0;
   std::map<std::string, int64_t> filtered;
+  std::vector<int64_t> rules;  // Whose ledger it moved.
   WorkEvents events;
 };
 
@@ -66,9 +67,9 @@ absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
 
 // Takes a batch whole: logs what rules want, counts what they do not, and moves
 // the publisher's number, in this transaction. A number that is not above the
-// stored one changes nothing. RESOURCE_EXHAUSTED LOG_FULL: a rule's log has no
-// room for it, and nothing of the batch is taken. ABORTED SESSION_SUPERSEDED:
-// the publisher went on to another epoch.
+// stored one changes nothing. Where a rule's log would pass
+// `rule_log_bytes_max`, the rule is resynced (resync.h). ABORTED
+// SESSION_SUPERSEDED: the publisher went on to another epoch.
 //
 // A CLOSING rule takes nothing. STARTING, ACTIVE and PAUSED rules log from the
 // commit that created them.

@@ -7,6 +7,7 @@
 #include "server/core/names.h"
 #include "server/core/region_pair_policy.h"
 #include "storage/bucket_table.h"
+#include "storage/object_work_table.h"
 #include "storage/region_table.h"
 
 namespace crr {
@@ -29,6 +30,28 @@ std::optional<Region> RegionOf(ReadTransaction& txn, absl::string_view bucket) {
   const auto found = bucket_table::Get(txn, bucket);
   if (!found) return std::nullopt;
   return region_table::Get(txn, found->region);
+}
+
+// Objects that will not be tried again, or that are too many to be kept apart.
+void AddFailedObjects(ReadTransaction& txn, const Rule& rule,
+                      std::vector<ShownCondition>& conditions) {
+  if (const int64_t dead = object_work_table::CountDead(txn, rule.uid)) {
+    conditions.push_back(
+        {.type = "OBJECTS_FAILED",
+         .message = absl::StrCat(dead, " objects had their last attempt"),
+         .remedy = "see ListFailedObjects; mend the cause, then "
+                   "RetryFailedObjects, or SkipFailedObjects",
+         .since = rule.update_time});
+  }
+  if (object_work_table::Count(txn, rule.uid) >= limits::kFailedObjectsMax) {
+    conditions.push_back(
+        {.type = "TOO_MANY_FAILED_OBJECTS",
+         .message = absl::StrCat(
+             limits::kFailedObjectsMax,
+             " objects are kept apart; the rule's lanes wait"),
+         .remedy = "see ListFailedObjects, and mend their common cause",
+         .since = rule.update_time});
+  }
 }
 
 }  // namespace
@@ -80,14 +103,19 @@ std::vector<ShownCondition> ConditionsOf(ReadTransaction& txn,
                           .remedy = RemedyOf(reported.type),
                           .since = reported.since});
   }
-  const RuleCounters counters = rule_table::GetCounters(txn, rule.uid);
-  if (counters.log_bytes > limits::kRuleLogBytesMax -
-                               static_cast<int64_t>(limits::kBatchBytesMax)) {
+  AddFailedObjects(txn, rule, conditions);
+  if (rule.resync != Resync::kNone) {
     conditions.push_back(
-        {.type = "LOG_FULL",
-         .message = absl::StrCat("the rule's log holds ", counters.log_bytes,
-                                 " bytes; publishers must wait"),
-         .remedy = "add copiers, or mend what keeps them from copying",
+        {.type = "RESYNC_NEEDED",
+         .message = absl::StrCat(
+             rule.restored ? "the database was restored from a backup"
+                           : "more changes came than the rule's log may hold",
+             rule.resync == Resync::kNeeded
+                 ? "; what is logged is being dropped"
+                 : "; the buckets are being compared whole"),
+         .remedy = rule.restored
+                       ? "wait for the verification"
+                       : "add copiers, or mend what keeps them from copying",
          .since = rule.update_time});
   }
   const auto source = RegionOf(txn, rule.source);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "server/core/refusal.h"
 
 namespace crr {
@@ -14,13 +15,6 @@ namespace {
 constexpr absl::Duration kRetryBase = absl::Milliseconds(250);
 constexpr absl::Duration kRetryMax = absl::Seconds(30);
 constexpr absl::Duration kProbeRetryMax = absl::Seconds(2);
-
-absl::Duration RetryDelay(UnitKind kind, int failures) {
-  if (failures == 0) return absl::ZeroDuration();
-  const absl::Duration cap =
-      kind == UnitKind::kProbe ? kProbeRetryMax : kRetryMax;
-  return std::min(cap, kRetryBase * (1 << std::min(failures - 1, 10)));
-}
 
 // A holder that was asked, or that is leaving, has no problem to tell of.
 bool IsOrderly(const std::string& reason) {
@@ -35,22 +29,24 @@ LeaseCore::LeaseCore(LeaseOptions options, const Clock& clock,
       clock_(clock),
       store_(store),
       output_(output),
-      last_tick_(clock.Now()) {
+      last_tick_(clock.Now()),
+      next_rebalance_(clock.Now() + options.rebalance_interval) {
   CRR_CHECK(options_.Validate().ok());
 }
 
 void LeaseCore::Restore(const Restored& restored) {
-  for (const auto& [number, copier] : restored.sessions) {
-    Session& session = sessions_[number];
-    session.number = number;
-    session.copier = copier;
+  for (const SessionRecord& record : restored.sessions) {
+    Session& session = sessions_[record.number];
+    session.number = record.number;
+    session.copier = record.copier;
+    session.region = record.region;
     session.deadline = FullTerm();
     // In rising order, so the newest stays.
-    const auto older = by_copier_.find(copier);
+    const auto older = by_copier_.find(record.copier);
     if (older != by_copier_.end()) {
       sessions_.at(older->second).superseded = true;
     }
-    by_copier_[copier] = number;
+    by_copier_[record.copier] = record.number;
   }
   for (const UnitInfo& info : restored.units) AddUnit(info);
   for (const LeaseRecord& lease : restored.leases) {
@@ -59,19 +55,25 @@ void LeaseCore::Restore(const Restored& restored) {
     unit.session = lease.session_number;
     unit.token = lease.token;
     unit.sent_sequence = unit.info.cursor_sequence;
+    unit.moved = clock_.Now();
+    unit.patience = options_.no_progress;
     leased_.insert(lease.unit_id);
     sessions_.at(lease.session_number).units.insert(lease.unit_id);
     queue_.CountLease(unit.info.rule_uid, +1);
   }
   WorkEvents events;
   events.closing = restored.closing;
+  events.resync = restored.resync;
   events.paused = restored.paused;
   paused_.insert(restored.paused.begin(), restored.paused.end());
   for (auto& [unit_id, unit] : units_) {
-    if (unit.phase == Phase::kOffered) {
-      OfferUnit(unit, clock_.Now());
+    if (unit.phase != Phase::kOffered) continue;
+    if (unit.info.kind == UnitKind::kObject) {
+      unit.failures = static_cast<int>(unit.info.attempts);
     }
+    OfferUnit(unit, clock_.Now() + RetryDelay(unit));
   }
+  if (restored.quiet) quiet_until_ = FullTerm();
   OnWork(events);
 }
 
@@ -82,13 +84,17 @@ LeaseCore::Session* LeaseCore::SessionOf(StreamId stream) {
 
 LeaseCore::UnitState* LeaseCore::HeldUnit(const Session& session,
                                           const LeaseRef& lease) {
+  UnitState* const unit = LeasedUnit(lease);
+  return unit != nullptr && unit->session == session.number ? unit : nullptr;
+}
+
+LeaseCore::UnitState* LeaseCore::LeasedUnit(const LeaseRef& lease) {
   const auto found = units_.find(lease.unit_id);
   if (found == units_.end()) return nullptr;
   UnitState& unit = found->second;
-  const bool held = unit.phase == Phase::kLeased &&
-                    unit.session == session.number &&
-                    unit.token == lease.token;
-  return held ? &unit : nullptr;
+  const bool is_present =
+      unit.phase == Phase::kLeased && unit.token == lease.token;
+  return is_present ? &unit : nullptr;
 }
 
 void LeaseCore::Malformed(StreamId stream, const std::string& why) {
@@ -125,6 +131,8 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
       Malformed(stream, std::string(outcome.status().message()));
     } else if (absl::IsResourceExhausted(outcome.status()) ||
                absl::IsUnavailable(outcome.status())) {
+      UnitState* const unit = LeasedUnit(lease);
+      if (unit != nullptr) unit->moved = clock_.Now();  // Not its holder's fault.
       output_.Send(stream, ack);
     } else {
       // Ours; repeating it would not help.
@@ -146,38 +154,45 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
       ack.result = Result::kFenced;
       ++counts_.fenced;
       break;
+    case CheckpointOutcome::Result::kObjectsFull:
+      ack.result = Result::kObjectsFull;
+      break;
   }
   counts_.settled[outcome->kind] += outcome->settled;
   counts_.bytes[outcome->kind] += outcome->bytes;
   output_.Send(stream, ack);
   OnWork(outcome->events);
-  const auto found = units_.find(lease.unit_id);
-  if (found == units_.end()) {
-    Schedule();
-    return;
-  }
-  UnitState& unit = found->second;
-  if (unit.phase == Phase::kLeased && unit.token == lease.token &&
-      outcome->result == CheckpointOutcome::Result::kRecorded) {
-    if (outcome->lease_over) {
-      // A probe that found a problem: stored as ended, to be tried again.
-      DetachUnit(unit);
-      ++unit.failures;
-      OfferUnit(unit, clock_.Now() + RetryDelay(unit.info.kind, unit.failures));
-      MaybeCloseRule(unit.info.rule_uid);
-    } else {
-      unit.failures = 0;
-      unit.info.cursor_sequence = outcome->cursor.sequence;
-      while (!unit.unsettled.empty() &&
-             unit.unsettled.front().first <= unit.info.cursor_sequence) {
-        unit.unsettled_bytes -= unit.unsettled.front().second;
-        unit.unsettled.pop_front();
-        unit.no_room = false;
-      }
-      PumpSegments(unit);
+  if (UnitState* const unit = LeasedUnit(lease)) {
+    if (outcome->result == CheckpointOutcome::Result::kRecorded) {
+      OnRecorded(*unit, *outcome);
+    } else if (outcome->result == CheckpointOutcome::Result::kObjectsFull) {
+      unit->moved = clock_.Now();  // Its holder waits, as it should.
     }
   }
   Schedule();
+}
+
+void LeaseCore::OnRecorded(UnitState& unit, const CheckpointOutcome& outcome) {
+  if (outcome.lease_over) {
+    // Stored as ended, to be tried again: a probe that found a problem, or an
+    // object that was folded into meanwhile.
+    DetachUnit(unit);
+    if (unit.info.kind == UnitKind::kProbe) ++unit.failures;
+    OfferUnit(unit, clock_.Now() + RetryDelay(unit));
+    MaybeCloseRule(unit.info.rule_uid);
+    return;
+  }
+  unit.failures = 0;
+  if (unit.cursor != outcome.cursor) unit.moved = clock_.Now();
+  unit.cursor = outcome.cursor;
+  unit.info.cursor_sequence = outcome.cursor.sequence;
+  while (!unit.unsettled.empty() &&
+         unit.unsettled.front().first <= unit.info.cursor_sequence) {
+    unit.unsettled_bytes -= unit.unsettled.front().second;
+    unit.unsettled.pop_front();
+    unit.no_room = false;
+  }
+  PumpSegments(unit);
 }
 
 void LeaseCore::OnTrouble(StreamId stream, LeaseRef lease,
@@ -194,14 +209,13 @@ void LeaseCore::OnTrouble(StreamId stream, LeaseRef lease,
 
 // ------------------------------------------------------------ ends of a lease
 
-void LeaseCore::OnRelease(StreamId stream, LeaseRef lease,
-                          const std::string& reason,
-                          const std::string& message) {
+void LeaseCore::OnRelease(StreamId stream, const ReleaseMessage& release) {
   Session* const session = SessionOf(stream);
   if (session == nullptr) {
     Malformed(stream, "a release before hello was answered");
     return;
   }
+  const LeaseRef& lease = release.lease;
   std::erase_if(session->lost, [&](const LeaseRef& lost) {
     return lost.unit_id == lease.unit_id && lost.token == lease.token;
   });
@@ -211,17 +225,32 @@ void LeaseCore::OnRelease(StreamId stream, LeaseRef lease,
     output_.Send(stream, ReleaseAckMessage{lease.unit_id, lease.token});
     return;
   }
-  EndLease(*unit, IsOrderly(reason)
-                      ? ""
-                      : absl::StrCat(reason, message.empty() ? "" : ": ",
-                                     message));
+  EndLease(*unit, EndOf(*unit, release));
 }
 
-void LeaseCore::EndLease(UnitState& unit, const std::string& problem) {
+LeaseEnd LeaseCore::EndOf(const UnitState& unit,
+                          const ReleaseMessage& release) const {
+  using Kind = LeaseEnd::Kind;
+  if (!IsOrderly(release.reason)) {
+    return {.kind = release.object_failed ? Kind::kObjectFailed
+                                          : Kind::kProblem,
+            .reason = release.reason,
+            .message = release.message};
+  }
+  if (unit.revoke_reason != kNoProgress) return {};
+  // An attempt that came to nothing, however politely it ended.
+  if (unit.info.kind != UnitKind::kObject) return {.kind = Kind::kLost};
+  return {.kind = Kind::kObjectFailed,
+          .reason = kNoProgress,
+          .message = absl::StrCat("nothing of it moved for ",
+                                  absl::FormatDuration(unit.patience))};
+}
+
+void LeaseCore::EndLease(UnitState& unit, LeaseEnd end) {
   unit.phase = Phase::kEnding;
-  unit.problem = problem;
+  unit.end = std::move(end);
   leased_.erase(unit.info.unit_id);
-  store_.End(unit.info.unit_id, unit.token, problem,
+  store_.End(unit.info.unit_id, unit.token, unit.end,
              [this, unit_id = unit.info.unit_id](
                  const absl::StatusOr<WorkEvents>& events) {
                OnEnded(unit_id, events);
@@ -243,12 +272,19 @@ void LeaseCore::OnEnded(int64_t unit_id,
     output_.Send(session->second.stream,
                  ReleaseAckMessage{unit_id, unit.token});
   }
-  const bool failed = !unit.problem.empty();
+  const LeaseEnd::Kind how = unit.end.kind;
   DetachUnit(unit);
+  // A lane whose holder is gone is in other hands at once; an object that may
+  // have been the cause waits.
+  const bool failed = how == LeaseEnd::Kind::kProblem ||
+                      how == LeaseEnd::Kind::kObjectFailed ||
+                      (how == LeaseEnd::Kind::kLost &&
+                       unit.info.kind == UnitKind::kObject);
   unit.failures = failed ? unit.failures + 1 : 0;
-  OfferUnit(unit, clock_.Now() + RetryDelay(unit.info.kind, unit.failures));
+  OfferUnit(unit, clock_.Now() + RetryDelay(unit));
   OnWork(*events);  // May remove the unit.
   MaybeCloseRule(rule_uid);
+  MaybeResyncRule(rule_uid);
   Schedule();
 }
 
@@ -258,6 +294,7 @@ void LeaseCore::DetachUnit(UnitState& unit) {
   const auto session = sessions_.find(session_number);
   if (session != sessions_.end()) {
     session->second.units.erase(unit.info.unit_id);
+    UpdateRoom(session->second);
   }
   queue_.CountLease(unit.info.rule_uid, -1);
   // What belonged to the lease goes; the unit and its count of failures stay.
@@ -268,9 +305,29 @@ void LeaseCore::DetachUnit(UnitState& unit) {
   MaybeForget(session_number);
 }
 
+absl::Duration LeaseCore::RetryDelay(const UnitState& unit) const {
+  if (unit.failures == 0) return absl::ZeroDuration();
+  const int64_t doubled = int64_t{1} << std::min(unit.failures - 1, 20);
+  if (unit.info.kind == UnitKind::kObject) {
+    // What failed together is not to come back together.
+    const double jitter =
+        0.5 + static_cast<double>(Hash64(absl::StrCat(unit.info.unit_id, "/",
+                                                      unit.failures)) %
+                                  1024) /
+                  1024;
+    return jitter * std::min(options_.object_retry_max,
+                             options_.object_retry_base * doubled);
+  }
+  const absl::Duration cap =
+      unit.info.kind == UnitKind::kProbe ? kProbeRetryMax : kRetryMax;
+  return std::min(cap, kRetryBase * doubled);
+}
+
 void LeaseCore::OfferUnit(UnitState& unit, Ticks not_before) {
   if (closing_.contains(unit.info.rule_uid) ||
-      paused_.contains(unit.info.rule_uid)) {
+      paused_.contains(unit.info.rule_uid) ||
+      (unit.info.kind == UnitKind::kChanges &&
+       resyncing_.contains(unit.info.rule_uid))) {
     return;
   }
   queue_.Offer(unit.info.unit_id, unit.info.rule_uid, unit.info.kind,
@@ -338,6 +395,26 @@ void LeaseCore::MaybeCloseRule(int64_t rule_uid) {
   });
 }
 
+void LeaseCore::MaybeResyncRule(int64_t rule_uid) {
+  const auto found = resyncing_.find(rule_uid);
+  if (found == resyncing_.end() || found->second.under_way) return;
+  bool held = false;
+  ForUnitsOf(rule_uid, [&](UnitState& unit) {
+    held |= unit.info.kind == UnitKind::kChanges &&
+            unit.phase != Phase::kOffered;
+  });
+  if (held) return;
+  found->second.under_way = true;
+  store_.ResyncRule(rule_uid, [this, rule_uid](
+                                  const absl::StatusOr<ResyncOutcome>& step) {
+    resyncing_[rule_uid].under_way = false;
+    if (!step.ok()) return;  // Tick tries again.
+    if (step->done) resyncing_.erase(rule_uid);
+    OnWork(step->events);
+    MaybeResyncRule(rule_uid);
+  });
+}
+
 // ----------------------------------------------------------------------- work
 
 void LeaseCore::OnWork(const WorkEvents& events) {
@@ -356,12 +433,23 @@ void LeaseCore::OnWork(const WorkEvents& events) {
   for (const int64_t rule_uid : events.closing) {
     paused_.erase(rule_uid);
     closing_[rule_uid];
-    HoldBack(rule_uid, "RULE_CLOSING");
+    ForUnitsOf(rule_uid, [this](UnitState& unit) {
+      HoldBack(unit, "RULE_CLOSING");
+    });
     MaybeCloseRule(rule_uid);
+  }
+  for (const int64_t rule_uid : events.resync) {
+    resyncing_[rule_uid];
+    ForUnitsOf(rule_uid, [this](UnitState& unit) {
+      if (unit.info.kind == UnitKind::kChanges) HoldBack(unit, "RESYNC");
+    });
+    MaybeResyncRule(rule_uid);
   }
   for (const int64_t rule_uid : events.paused) {
     paused_.insert(rule_uid);
-    HoldBack(rule_uid, "RULE_PAUSED");
+    ForUnitsOf(rule_uid, [this](UnitState& unit) {
+      HoldBack(unit, "RULE_PAUSED");
+    });
   }
   for (const int64_t rule_uid : events.resumed) {
     if (paused_.erase(rule_uid) == 0) continue;
@@ -384,11 +472,9 @@ void LeaseCore::OnWork(const WorkEvents& events) {
   Schedule();
 }
 
-void LeaseCore::HoldBack(int64_t rule_uid, const std::string& reason) {
-  ForUnitsOf(rule_uid, [&](UnitState& unit) {
-    queue_.Withdraw(unit.info.unit_id);
-    if (unit.phase == Phase::kLeased) Revoke(unit, reason);
-  });
+void LeaseCore::HoldBack(UnitState& unit, const std::string& reason) {
+  queue_.Withdraw(unit.info.unit_id);
+  if (unit.phase == Phase::kLeased) Revoke(unit, reason);
 }
 
 void LeaseCore::Drain() {

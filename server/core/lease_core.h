@@ -18,9 +18,12 @@
 #include "base/clock.h"
 #include "server/core/lease_messages.h"
 #include "server/core/lease_options.h"
+#include "server/core/resync.h"
+#include "server/core/session_rooms.h"
 #include "server/core/work.h"
 #include "server/core/work_events.h"
 #include "server/core/work_queue.h"
+#include "storage/session_table.h"
 
 namespace crr {
 
@@ -47,11 +50,15 @@ class LeaseStore {
                      Answer<LeaseSpec> answer) = 0;
   virtual void Apply(Checkpoint checkpoint,
                      Answer<CheckpointOutcome> answer) = 0;
-  virtual void End(int64_t unit_id, int64_t token, std::string problem,
+  virtual void End(int64_t unit_id, int64_t token, LeaseEnd end,
                    Answer<WorkEvents> answer) = 0;
   virtual void Note(int64_t unit_id, int64_t token, std::string message) = 0;
   virtual void CloseRule(int64_t rule_uid, Answer<ClosingOutcome> answer) = 0;
-  virtual void ReadSegments(int64_t rule_uid, int64_t after, int64_t bytes_max,
+  virtual void ResyncRule(int64_t rule_uid, Answer<ResyncOutcome> answer) = 0;
+  // Leases that a restored database cannot know of have run out.
+  virtual void EndQuiet(Answer<bool> answer) = 0;
+  virtual void ReadSegments(int64_t rule_uid, int64_t partition, int64_t after,
+                            int64_t bytes_max,
                             Answer<std::vector<Segment>> answer) = 0;
 };
 
@@ -85,9 +92,13 @@ class LeaseCore {
   struct Restored {
     std::vector<UnitInfo> units;
     std::vector<LeaseRecord> leases;
-    std::map<int64_t, std::string> sessions;  // Copier by session number.
+    std::vector<SessionRecord> sessions;  // In rising order of numbers.
     std::vector<int64_t> closing;             // Rules.
+    std::vector<int64_t> resync;              // Rules whose logs must go.
     std::vector<int64_t> paused;              // Rules.
+    // The database is a copy of an earlier state: leases that it cannot know of
+    // may live, so nothing is granted for one full ttl + grace.
+    bool quiet = false;
   };
   void Restore(const Restored& restored);
 
@@ -96,8 +107,7 @@ class LeaseCore {
   void OnHello(StreamId stream, HelloMessage hello);
   void OnHeartbeat(StreamId stream, int64_t number);
   void OnCheckpoint(StreamId stream, Checkpoint checkpoint);
-  void OnRelease(StreamId stream, LeaseRef lease, const std::string& reason,
-                 const std::string& message);
+  void OnRelease(StreamId stream, const ReleaseMessage& release);
   void OnTrouble(StreamId stream, LeaseRef lease, const std::string& message);
   // The stream is gone; the session and its leases stay until they expire.
   void OnStreamClosed(StreamId stream);
@@ -111,6 +121,28 @@ class LeaseCore {
 
   // No new grants and no new sessions; open streams are told to move.
   void Drain();
+
+  // What operators see, and ask for.
+  struct CopierView {
+    std::string copier;
+    std::string region;
+    int64_t session_number = 0;
+    bool connected = false;
+    int64_t lease_credit = 0;
+    int64_t leases = 0;  // Those that are on their way to or from it, too.
+    bool draining = false;
+  };
+  // At most `count_max` copiers that have a session, by name, above `after`.
+  std::vector<CopierView> Copiers(const std::string& after,
+                                  size_t count_max) const;
+  std::optional<CopierView> FindCopier(const std::string& copier) const;
+  // Asks the session for all its leases and gives it no others.
+  void DrainSession(int64_t session_number);
+  // Asks for a lease, if it still lives.
+  void RevokeLease(int64_t unit_id, int64_t token);
+  // Why leases were asked back, by unit and token.
+  using RevokeReasons = std::map<std::pair<int64_t, int64_t>, std::string>;
+  RevokeReasons revoke_reasons() const;
 
   // Where a unit stands: it has no lease, its grant is being stored, it is
   // leased, or the end of its lease is being stored.
@@ -140,6 +172,7 @@ class LeaseCore {
     StreamId stream = 0;  // 0: none is open.
     Ticks deadline;       // Last answer + ttl + grace.
     bool superseded = false;
+    bool draining = false;
     int64_t lease_credit = 0;
     int64_t segment_credit_bytes = 0;
     std::set<int64_t> units;  // Being granted, leased or ending.
@@ -153,8 +186,13 @@ class LeaseCore {
     Phase phase = Phase::kOffered;
     int64_t session = 0;  // Unless kOffered.
     int64_t token = 0;    // In kLeased and kEnding.
-    std::string problem;  // In kEnding: what the holder said.
+    LeaseEnd end;         // In kEnding.
     int failures = 0;     // Grants that ended with a problem, in a row.
+    // In kLeased: the last cursor that was recorded, since when nothing has
+    // moved, and how long that may last.
+    Cursor cursor;
+    Ticks moved;
+    absl::Duration patience;
     // In kLeased, for CHANGES: what was sent and not yet settled.
     int64_t sent_sequence = 0;
     std::deque<std::pair<int64_t, int64_t>> unsettled;  // (last, bytes).
@@ -169,8 +207,13 @@ class LeaseCore {
     std::optional<Ticks> expiry;
   };
 
+  // Why a lease that shows no progress is asked back.
+  static constexpr char kNoProgress[] = "NO_PROGRESS";
+
   Session* SessionOf(StreamId stream);
-  // The unit if `lease` is its present lease and `session` holds it.
+  // The unit if `lease` is its present lease.
+  UnitState* LeasedUnit(const LeaseRef& lease);
+  // The same, if `session` holds it.
   UnitState* HeldUnit(const Session& session, const LeaseRef& lease);
   Ticks FullTerm() const { return clock_.Now() + options_.ttl + options_.grace; }
   void Malformed(StreamId stream, const std::string& why);
@@ -184,14 +227,17 @@ class LeaseCore {
   // Forgets a session that has no stream and holds nothing.
   void MaybeForget(int64_t session_number);
 
+  absl::Duration RetryDelay(const UnitState& unit) const;
   void OfferUnit(UnitState& unit, Ticks not_before);
   void RemoveUnit(int64_t unit_id);
   void OnGranted(int64_t unit_id, int64_t session_number,
                  absl::StatusOr<LeaseSpec> spec);
   void OnApplied(StreamId stream, const LeaseRef& lease,
                  const absl::StatusOr<CheckpointOutcome>& outcome);
+  // A checkpoint of the unit's present lease was recorded.
+  void OnRecorded(UnitState& unit, const CheckpointOutcome& outcome);
   // Ends the lease durably, then offers the unit again.
-  void EndLease(UnitState& unit, const std::string& problem);
+  void EndLease(UnitState& unit, LeaseEnd end);
   void OnEnded(int64_t unit_id, const absl::StatusOr<WorkEvents>& events);
   // The lease is over and stored as such; the unit stays.
   void DetachUnit(UnitState& unit);
@@ -200,15 +246,37 @@ class LeaseCore {
   // Calls `act` with each unit of the rule; it may not add or remove any.
   template <typename Act>
   void ForUnitsOf(int64_t rule_uid, Act act);
-  // Takes a rule's offers back and asks for its leases.
-  void HoldBack(int64_t rule_uid, const std::string& reason);
+  // Takes a unit's offer back, or asks for its lease.
+  void HoldBack(UnitState& unit, const std::string& reason);
+  // Goes on with the end of a rule, or with the drop of its log, once nobody
+  // holds a lease that is in the way.
   void MaybeCloseRule(int64_t rule_uid);
+  void MaybeResyncRule(int64_t rule_uid);
   void PumpSegments(UnitState& unit);
   void Schedule();
   Session* PickSession(const UnitInfo& unit);
+  // Whether it may be given work, as far as it is concerned.
+  bool IsAble(const Session& session) const;
+  // Says what is known of the session where it counts for PickSession.
+  void UpdateRoom(const Session& session);
+  static bool IsNear(const Session& session, const UnitInfo& unit);
+  // False for a lease on an empty log.
+  static bool HasWork(const UnitState& unit);
+  static bool Lasts(const UnitState& unit);
+  void Rebalance(Ticks now);
+  // Asks the giver for a part of what it has above the mean load.
+  void Relieve(const Session& giver, double mean, SessionRooms& plan);
+  static CopierView ViewOf(const Session& session);
+  void MaybeEndQuiet(Ticks now);
   void NoteLost(Session& session, const UnitState& unit);
   void ExpireSessions(Ticks now);
   void CheckLeases(Ticks now);
+  // Asks for a lease with nothing to do, or with which nothing is done.
+  void CheckProgress(UnitState& unit, Ticks now);
+  // How long nothing may move under such a lease.
+  absl::Duration PatienceWith(const LeaseSpec& spec) const;
+  // What becomes of the unit of a lease that was given back.
+  LeaseEnd EndOf(const UnitState& unit, const ReleaseMessage& release) const;
 
   const LeaseOptions options_;
   const Clock& clock_;
@@ -223,13 +291,21 @@ class LeaseCore {
   std::unordered_map<int64_t, std::set<int64_t>> units_of_rule_;
   std::set<int64_t> leased_;  // Units in kLeased.
   std::set<int64_t> retry_end_;  // Units in kEnding whose step failed.
-  struct Closing {
+  // Rules that are closing, and rules whose logs are being dropped; whether a
+  // step of it is under way.
+  struct Steps {
     bool under_way = false;
   };
-  std::unordered_map<int64_t, Closing> closing_;
+  std::unordered_map<int64_t, Steps> closing_;
+  std::unordered_map<int64_t, Steps> resyncing_;
   std::set<int64_t> paused_;  // Rules.
   WorkQueue queue_;
+  SessionRooms rooms_;  // Of the sessions that are able and have room.
   Ticks last_tick_;
+  Ticks next_rebalance_;
+  // Nothing is granted before this, nor before its end is stored.
+  std::optional<Ticks> quiet_until_;
+  bool quiet_is_ending_ = false;
   int64_t next_read_ = 1;
   int grants_under_way_ = 0;
   bool draining_ = false;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "server/core/limits.h"
+
 namespace crr {
 namespace {
 
@@ -30,7 +32,7 @@ void LeaseCore::PumpSegments(UnitState& unit) {
   if (room <= 0) return;
   unit.reading = next_read_++;
   store_.ReadSegments(
-      unit.info.rule_uid, unit.sent_sequence, room,
+      unit.info.rule_uid, unit.info.partition, unit.sent_sequence, room,
       [this, unit_id = unit.info.unit_id, read = unit.reading,
        room](absl::StatusOr<std::vector<Segment>> segments) {
         const auto unit_found = units_.find(unit_id);
@@ -60,29 +62,54 @@ void LeaseCore::PumpSegments(UnitState& unit) {
       });
 }
 
-LeaseCore::Session* LeaseCore::PickSession(const UnitInfo& unit) {
-  const Ticks now = clock_.Now();
-  Session* best = nullptr;
-  std::pair<bool, int64_t> best_score;
-  for (const auto& [stream, number] : by_stream_) {
-    Session& session = sessions_.at(number);
-    const int64_t room = session.lease_credit -
-                         static_cast<int64_t>(session.units.size());
-    if (room <= 0 || session.superseded || session.deadline <= now) continue;
-    const bool near = !session.region.empty() &&
-                      (session.region == unit.source_region ||
-                       session.region == unit.destination_region);
-    const std::pair<bool, int64_t> score(near, room);
-    if (best == nullptr || score > best_score) {
-      best = &session;
-      best_score = score;
-    }
+bool LeaseCore::HasWork(const UnitState& unit) {
+  return unit.info.kind != UnitKind::kChanges ||
+         unit.info.cursor_sequence < unit.info.log_end;
+}
+
+bool LeaseCore::IsNear(const Session& session, const UnitInfo& unit) {
+  return !session.region.empty() &&
+         (session.region == unit.source_region ||
+          session.region == unit.destination_region);
+}
+
+bool LeaseCore::IsAble(const Session& session) const {
+  return session.stream != 0 && !session.superseded && !session.draining &&
+         session.deadline > clock_.Now();
+}
+
+void LeaseCore::UpdateRoom(const Session& session) {
+  const auto units = static_cast<int64_t>(session.units.size());
+  if (IsAble(session) && units < session.lease_credit) {
+    rooms_.Put(session.number, {.region = session.region,
+                                .credit = session.lease_credit,
+                                .units = units});
+  } else {
+    rooms_.Remove(session.number);
   }
-  return best;
+}
+
+LeaseCore::Session* LeaseCore::PickSession(const UnitInfo& unit) {
+  while (const auto best =
+             rooms_.Find(unit.source_region, unit.destination_region)) {
+    Session& session = sessions_.at(best->session);
+    if (IsAble(session)) return &session;
+    rooms_.Remove(best->session);  // Its time ran out since; see OnHeartbeat.
+  }
+  return nullptr;
+}
+
+// A rule's limit makes its copiers slow, not stuck: the largest object that a
+// lane copies comes on top, and so does a part.
+absl::Duration LeaseCore::PatienceWith(const LeaseSpec& spec) const {
+  if (spec.bytes_per_second == 0) return options_.no_progress;
+  return options_.no_progress +
+         absl::Seconds(limits::kLargeObjectBytes / spec.bytes_per_second);
 }
 
 void LeaseCore::Schedule() {
-  while (!draining_ && grants_under_way_ < kGrantsUnderWayMax) {
+  while (!draining_ && !quiet_until_ &&
+         grants_under_way_ < kGrantsUnderWayMax) {
     const auto unit_id = queue_.Next(clock_.Now());
     if (!unit_id) return;
     UnitState& unit = units_.at(*unit_id);
@@ -92,6 +119,7 @@ void LeaseCore::Schedule() {
     unit.phase = Phase::kGranting;
     unit.session = session->number;
     session->units.insert(*unit_id);
+    UpdateRoom(*session);
     queue_.CountLease(unit.info.rule_uid, +1);
     ++grants_under_way_;
     store_.Grant(*unit_id, session->number,
@@ -122,22 +150,26 @@ void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
       OfferUnit(unit, clock_.Now() + kStepRetry);
     }
     MaybeCloseRule(rule_uid);
+    MaybeResyncRule(rule_uid);
     Schedule();
     return;
   }
   ++counts_.grants;
   unit.phase = Phase::kLeased;
   unit.token = spec->token;
+  unit.cursor = spec->cursor;
+  unit.moved = clock_.Now();
+  unit.patience = PatienceWith(*spec);
   unit.info.cursor_sequence = spec->cursor.sequence;
   unit.sent_sequence = spec->cursor.sequence;
   leased_.insert(unit_id);
   const auto session = sessions_.find(session_number);
   const bool can_send =
-      session != sessions_.end() && session->second.stream != 0 &&
-      session->second.deadline > clock_.Now() && !draining_ &&
-      !closing_.contains(rule_uid) && !paused_.contains(rule_uid);
+      session != sessions_.end() && IsAble(session->second) && !draining_ &&
+      !closing_.contains(rule_uid) && !paused_.contains(rule_uid) &&
+      !(unit.info.kind == UnitKind::kChanges && resyncing_.contains(rule_uid));
   if (!can_send) {
-    EndLease(unit, "");  // Nobody ever knew of it.
+    EndLease(unit, {});  // Nobody ever knew of it.
     return;
   }
   output_.Send(session->second.stream, *std::move(spec));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/core/checkpoint.h"
 #include "server/core/work.h"
 #include "storage/segment_table.h"
 
@@ -42,6 +43,13 @@ struct HeartbeatAckMessage {
   std::vector<LeaseRef> not_renewed;
 };
 
+struct ReleaseMessage {
+  LeaseRef lease;
+  std::string reason;
+  std::string message;
+  bool object_failed = false;
+};
+
 struct SegmentMessage {
   int64_t unit_id = 0;
   int64_t token = 0;
@@ -49,7 +57,13 @@ struct SegmentMessage {
 };
 
 struct CheckpointAckMessage {
-  enum class Result { kRecorded, kCursorDiffers, kFenced, kStorageFull };
+  enum class Result {
+    kRecorded,
+    kCursorDiffers,
+    kFenced,
+    kStorageFull,
+    kObjectsFull
+  };
   int64_t unit_id = 0;
   int64_t token = 0;
   Result result = Result::kFenced;

@@ -14,15 +14,23 @@ struct LeaseOptions {
   absl::Duration margin;              // A copier stops so long before the end.
   absl::Duration grace;               // The server waits so long after it.
   absl::Duration commit_bound;        // The last step of one write.
+  absl::Duration rebalance_interval;  // Between two looks at who has how much.
   // A lease on an empty log stays this long, for the next change.
   absl::Duration linger = absl::Seconds(10);
+  // A lease under which nothing moves for so long is asked back.
+  absl::Duration no_progress = absl::Minutes(5);
+  // Before the second attempt at a failing object; doubles from there, up to
+  // `object_retry_max`, each time give or take a half.
+  absl::Duration object_retry_base = absl::Seconds(1);
+  absl::Duration object_retry_max = absl::Minutes(5);
 
   static LeaseOptions FromTtl(absl::Duration ttl) {
     return {.ttl = ttl,
             .heartbeat_interval = ttl / 3,
             .margin = ttl / 5,
             .grace = ttl / 2,
-            .commit_bound = ttl / 4};
+            .commit_bound = ttl / 4,
+            .rebalance_interval = ttl};
   }
 
   // INVALID_ARGUMENT unless two heartbeats fit into what a copier may use of a

@@ -65,6 +65,7 @@ void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
   session.segment_credit_bytes = hello.segment_credit_bytes;
   session.lost.clear();
   by_stream_[stream] = session.number;
+  UpdateRoom(session);
 
   WelcomeMessage welcome{.session_number = session.number, .not_held = {}};
   std::set<int64_t> named;
@@ -96,7 +97,7 @@ void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,
     if (unit.phase != Phase::kLeased) continue;
     if (unit.expiry) continue;  // Told to drop it; runs out at its own time.
     if (!named.contains(unit_id)) {
-      EndLease(unit, "");
+      EndLease(unit, {});
       continue;
     }
     if (unit.revoke_deadline) {
@@ -129,6 +130,7 @@ void LeaseCore::AdoptSession(StreamId stream, const HelloMessage& hello,
   if (stream == 0) return;  // Gone meanwhile; it may come back by number.
   session.stream = stream;
   by_stream_[stream] = number;
+  UpdateRoom(session);
   output_.Send(stream,
                WelcomeMessage{.session_number = number, .not_held = hello.held});
   Schedule();
@@ -144,6 +146,7 @@ void LeaseCore::Supersede(Session& session) {
     by_stream_.erase(session.stream);
     session.stream = 0;
   }
+  UpdateRoom(session);
   MaybeForget(session.number);
 }
 
@@ -165,7 +168,9 @@ void LeaseCore::OnStreamClosed(StreamId stream) {
   opening_.erase(stream);
   const auto found = by_stream_.find(stream);
   if (found == by_stream_.end()) return;
-  sessions_.at(found->second).stream = 0;
+  Session& session = sessions_.at(found->second);
+  session.stream = 0;
+  UpdateRoom(session);
   by_stream_.erase(found);
 }
 
@@ -176,6 +181,7 @@ void LeaseCore::OnHeartbeat(StreamId stream, int64_t number) {
     return;
   }
   session->deadline = FullTerm();
+  UpdateRoom(*session);
   HeartbeatAckMessage ack{.number = number, .not_renewed = session->lost};
   for (const int64_t unit_id : session->units) {
     const UnitState& unit = units_.at(unit_id);

@@ -27,9 +27,11 @@ void LeaseCore::Tick() {
   if (stall > absl::ZeroDuration()) {
     for (auto& [number, session] : sessions_) {
       session.deadline = session.deadline + stall;
+      UpdateRoom(session);
     }
     for (const int64_t unit_id : leased_) {
       UnitState& unit = units_.at(unit_id);
+      unit.moved = unit.moved + stall;
       if (unit.expiry) unit.expiry = *unit.expiry + stall;
       if (unit.revoke_deadline) {
         unit.revoke_deadline = *unit.revoke_deadline + stall;
@@ -40,12 +42,30 @@ void LeaseCore::Tick() {
   CheckLeases(now);
   for (const int64_t unit_id : std::exchange(retry_end_, {})) {
     UnitState& unit = units_.at(unit_id);
-    EndLease(unit, std::string(unit.problem));
+    EndLease(unit, LeaseEnd(unit.end));
   }
   std::vector<int64_t> closing;
   for (const auto& [rule_uid, state] : closing_) closing.push_back(rule_uid);
   for (const int64_t rule_uid : closing) MaybeCloseRule(rule_uid);
+  std::vector<int64_t> resyncing;
+  for (const auto& [rule_uid, state] : resyncing_) {
+    resyncing.push_back(rule_uid);
+  }
+  for (const int64_t rule_uid : resyncing) MaybeResyncRule(rule_uid);
+  MaybeEndQuiet(now);
+  Rebalance(now);
   Schedule();
+}
+
+void LeaseCore::MaybeEndQuiet(Ticks now) {
+  if (!quiet_until_ || now < *quiet_until_ || quiet_is_ending_) return;
+  quiet_is_ending_ = true;
+  store_.EndQuiet([this](const absl::StatusOr<bool>& stored) {
+    quiet_is_ending_ = false;
+    if (!stored.ok()) return;  // Tick tries again.
+    quiet_until_.reset();
+    Schedule();
+  });
 }
 
 void LeaseCore::NoteLost(Session& session, const UnitState& unit) {
@@ -61,13 +81,14 @@ void LeaseCore::ExpireSessions(Ticks now) {
   }
   for (const int64_t number : over) {
     Session& session = sessions_.at(number);
+    UpdateRoom(session);
     const std::set<int64_t> held = session.units;
     for (const int64_t unit_id : held) {
       UnitState& unit = units_.at(unit_id);
       if (unit.phase != Phase::kLeased) continue;
       NoteLost(session, unit);
       ++counts_.expiries;
-      EndLease(unit, "");
+      EndLease(unit, {.kind = LeaseEnd::Kind::kLost});
     }
     MaybeForget(number);
   }
@@ -81,7 +102,7 @@ void LeaseCore::CheckLeases(Ticks now) {
       const auto session = sessions_.find(unit.session);
       if (session != sessions_.end()) NoteLost(session->second, unit);
       ++counts_.expiries;
-      EndLease(unit, "");
+      EndLease(unit, {.kind = LeaseEnd::Kind::kLost});
       continue;
     }
     if (unit.revoke_deadline && *unit.revoke_deadline <= now && !unit.expiry) {
@@ -89,16 +110,20 @@ void LeaseCore::CheckLeases(Ticks now) {
       // still counts for the copier.
       unit.expiry = FullTerm();
     }
-    if (unit.info.kind != UnitKind::kChanges) continue;
-    if (unit.info.cursor_sequence < unit.info.log_end) {
-      unit.empty_since.reset();
-      PumpSegments(unit);  // In case a read failed.
-    } else if (!unit.empty_since) {
-      unit.empty_since = now;
-    } else if (now - *unit.empty_since >= options_.linger) {
-      Revoke(unit, "LOG_EMPTY");
-    }
+    CheckProgress(unit, now);
   }
+}
+
+void LeaseCore::CheckProgress(UnitState& unit, Ticks now) {
+  if (HasWork(unit)) {
+    unit.empty_since.reset();
+    PumpSegments(unit);  // In case a read failed.
+    if (now - unit.moved >= unit.patience) Revoke(unit, kNoProgress);
+    return;
+  }
+  unit.moved = now;
+  if (!unit.empty_since) unit.empty_since = now;
+  if (now - *unit.empty_since >= options_.linger) Revoke(unit, "LOG_EMPTY");
 }
 
 }  // namespace crr

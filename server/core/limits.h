@@ -79,13 +79,42 @@ inline constexpr size_t kBatchChangesMax = 1000;
 inline constexpr size_t kBatchBytesMax = 1 << 20;
 // Design §4: a segment is read, sent and held in memory as a whole.
 inline constexpr int64_t kSegmentBytesMax = 256 << 10;
-// A rule's log: about a million changes; beyond it publishers are told to wait.
+// A rule's log: about a million changes; beyond it the log is dropped, and the
+// buckets are compared whole.
 inline constexpr int64_t kRuleLogBytesMax = 256 << 20;
+
+// Logs that one rule may be split into, and the bytes of each, some 30,000
+// changes, at which it is split further: then it is one copier's work no more.
+inline constexpr int64_t kPartitionsMax = 16;
+inline constexpr int64_t kHotPartitionBytes = 4 << 20;
 
 // Design §5: about 10,000 objects a range: a minute's work of one lease.
 inline constexpr int64_t kRangeObjects = 10'000;
 // Ranges in one INVENTORY checkpoint.
 inline constexpr int kRangesPerCheckpointMax = 1000;
+
+// Objects of one rule that are kept apart because they fail: some 100 MB. More
+// are no matter of single objects, and their lanes wait.
+inline constexpr int64_t kFailedObjectsMax = 100'000;
+// In one checkpoint, each with a key and a message of 1 KiB: half of a message.
+inline constexpr int kFailuresPerCheckpointMax = 1000;
+inline constexpr size_t kReasonBytesMax = 63;
+// Grants of an object without progress before it is a dead letter: with the
+// back-off of lease_options.h, about ten minutes.
+inline constexpr int64_t kObjectAttemptsMax = 8;
+// Grants of a lane that lost their copiers without progress: then one entry is
+// worked on at a time, and one grant later the first is taken out.
+inline constexpr int64_t kLaneLossesMax = 2;
+// Larger objects are copied by themselves, in parts: as long a copy as a lane
+// may be held up by.
+inline constexpr int64_t kLargeObjectBytes = 64 << 20;
+inline constexpr size_t kUploadIdBytesMax = 1024;
+// Rows that RetryFailedObjects and SkipFailedObjects take in one transaction,
+// some 100 ms of the writer.
+inline constexpr int kFailedObjectsPerCallMax = 1000;
+inline constexpr size_t kSelectionKeysMax = 1000;
+// Of the differences that a verification found, those that are shown.
+inline constexpr int kVerificationSamplesMax = 100;
 
 inline constexpr int64_t kSlotsMax = 1024;
 inline constexpr int64_t kLeaseCreditMax = 1024;

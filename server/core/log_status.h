@@ -40,8 +40,8 @@ struct LogStatus {
     std::string rule;
     int64_t bytes = 0;
   };
-  // Of all rules, the longest logs, longest first: a full one stops its
-  // publishers, whatever the state of the rule.
+  // Of all rules, the longest logs, longest first: a full one is dropped,
+  // whatever the state of the rule.
   std::vector<FullLog> fullest;
 
   int64_t publishers = 0;  // Registered.

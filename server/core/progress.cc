@@ -5,21 +5,22 @@
 
 #include "server/core/change_log.h"
 #include "storage/bucket_table.h"
+#include "storage/object_work_table.h"
 #include "storage/publisher_table.h"
 #include "storage/unit_table.h"
 
 namespace crr {
 namespace {
 
-HistoricalProgress HistoricalOf(ReadTransaction& txn, const Rule& rule,
-                                const RuleCounters& counters, bool open,
-                                absl::Time now) {
+HistoricalProgress HistoricalOf(const Rule& rule,
+                                const RuleCounters& counters, int64_t failed,
+                                bool open, absl::Time now) {
   HistoricalProgress progress{
       .inventory_complete = counters.inventory_complete,
       .total = counters.historical_total,
       .done = counters.historical_done,
       .skipped = counters.historical_skipped,
-      .failed = rule_table::CountFailingRanges(txn, rule.uid),
+      .failed = failed,
       .bytes = counters.historical_bytes,
       .fraction = 0,
       .eta = std::nullopt};
@@ -54,6 +55,15 @@ SyncTime LastSyncTime(
   if (rule.state != RuleState::kActive) return {std::nullopt, "NOT_ACTIVE"};
   if (historical_open) return {std::nullopt, "HISTORICAL_OPEN"};
   absl::Time t = absl::InfiniteFuture();
+  if (rule.resync != Resync::kNone) {
+    if (rule.resync_floor <= UnknownEventTime()) {
+      return {std::nullopt, "RESYNC_NEEDED"};
+    }
+    t = rule.resync_floor;
+  }
+  if (object_work_table::HasRepair(txn, rule.uid)) {
+    return {std::nullopt, "REPAIR_OPEN"};
+  }
   for (const std::string& publisher : publishers) {
     const auto said = watermarks.find(publisher);
     if (said == watermarks.end()) return {std::nullopt, "PUBLISHER_DETACHED"};
@@ -72,7 +82,15 @@ SyncTime LastSyncTime(
 bool HistoricalOpen(ReadTransaction& txn, const Rule& rule,
                     const RuleCounters& counters) {
   return rule.historical && (!counters.inventory_complete ||
-                             unit_table::HasHistoricalWork(txn, rule.uid));
+                             unit_table::HasHistoricalWork(txn, rule.uid) ||
+                             object_work_table::HasHistorical(txn, rule.uid));
+}
+
+// Of everything that is logged and not settled, dead letters included.
+std::optional<absl::Time> OldestOf(std::optional<absl::Time> logged,
+                                   std::optional<absl::Time> apart) {
+  if (!logged || !apart) return logged ? logged : apart;
+  return std::min(*logged, *apart);
 }
 
 }  // namespace
@@ -81,8 +99,11 @@ SyncTime SyncTimeOf(ReadTransaction& txn, const Rule& rule,
                     const Watermarks& watermarks) {
   const bool historical_open =
       HistoricalOpen(txn, rule, rule_table::GetCounters(txn, rule.uid));
-  return LastSyncTime(txn, rule, historical_open,
-                      segment_table::OldestEvent(txn, rule.uid), watermarks);
+  return LastSyncTime(
+      txn, rule, historical_open,
+      OldestOf(segment_table::OldestEvent(txn, rule.uid),
+               object_work_table::OldestEvent(txn, rule.uid)),
+      watermarks);
 }
 
 RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
@@ -90,24 +111,32 @@ RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
   RuleProgress progress;
   const RuleCounters counters = rule_table::GetCounters(txn, rule.uid);
   const bool historical_open = HistoricalOpen(txn, rule, counters);
+  const ObjectWorkTotals apart = object_work_table::Totals(txn, rule.uid);
   if (rule.historical) {
     progress.historical =
-        HistoricalOf(txn, rule, counters, historical_open, now);
+        HistoricalOf(rule, counters, apart.historical, historical_open, now);
   }
   LiveProgress& live = progress.live;
-  const auto unit =
-      unit_table::FindSingle(txn, rule.uid, UnitKind::kChanges, 0);
+  const int64_t partition =
+      segment_table::LowestPartition(txn, rule.uid).value_or(0);
+  const auto unit = unit_table::FindSingle(txn, rule.uid, UnitKind::kChanges,
+                                           partition);
   live.cursor = unit ? unit->cursor.sequence : 0;
-  const LogSummary log = segment_table::Summarize(txn, rule.uid, live.cursor);
-  live.pending = log.pending;
-  live.oldest_segment = segment_table::First(txn, rule.uid, 0, live.cursor);
-  const SyncTime sync =
-      LastSyncTime(txn, rule, historical_open, log.oldest_event, watermarks);
+  const LogSummary log = segment_table::Summarize(txn, rule.uid);
+  live.pending = log.pending + apart.pending;
+  live.oldest_segment =
+      segment_table::First(txn, rule.uid, partition, live.cursor);
+  const SyncTime sync = LastSyncTime(
+      txn, rule, historical_open,
+      OldestOf(log.oldest_event,
+               object_work_table::OldestEvent(txn, rule.uid)),
+      watermarks);
   live.last_sync_time = sync.time;
   live.unknown_reason = sync.unknown_reason;
   live.counters = counters;
   live.filtered = rule_table::GetFiltered(txn, rule.uid);
   progress.conditions = ConditionsOf(txn, rule);
+  progress.verification = verification_table::Get(txn, rule.uid);
   progress.rule = rule;
   return progress;
 }

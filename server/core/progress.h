@@ -12,6 +12,7 @@
 #include "storage/rule_table.h"
 #include "storage/segment_table.h"
 #include "storage/transaction.h"
+#include "storage/verification_table.h"
 
 namespace crr {
 
@@ -24,7 +25,7 @@ struct HistoricalProgress {
   int64_t total = 0;
   int64_t done = 0;
   int64_t skipped = 0;
-  int64_t failed = 0;  // Ranges whose holder reports a failing object.
+  int64_t failed = 0;  // Objects that left their lane and are not done.
   int64_t bytes = 0;
   double fraction = 0;
   std::optional<absl::Duration> eta;
@@ -46,6 +47,7 @@ struct RuleProgress {
   std::optional<HistoricalProgress> historical;
   LiveProgress live;
   std::vector<ShownCondition> conditions;
+  std::optional<Verification> verification;  // The latest.
 };
 
 // How far a rule has come. `watermarks` must have been taken before the

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/core/names.h"
+#include "server/core/units.h"
 #include "server/core/work.h"
 #include "storage/bucket_table.h"
 #include "storage/region_table.h"
@@ -187,7 +188,7 @@ absl::StatusOr<RuleOutcome> ResumeRule(Transaction& txn, const Rule& rule,
     rule_table::SetState(txn, rule.uid, RuleState::kActive, now);
     active.state = RuleState::kActive;
     active.update_time = now;
-    outcome.events = WakeLog(txn, rule.uid);
+    outcome.events = WakeLog(txn, active);
     outcome.events.resumed.push_back(rule.uid);
   } else if (rule.state != RuleState::kActive) {
     return Refuse(

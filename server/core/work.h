@@ -2,9 +2,7 @@
 #define CRR_SERVER_CORE_WORK_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,8 +16,8 @@
 
 namespace crr {
 
-// The durable side of work: what a grant, a checkpoint, the end of a lease and
-// the end of a rule do to the database. Each function is a transaction body or
+// The durable side of work: what a grant, the end of a lease and the end of a
+// rule do to the database; checkpoint.h has the rest. Each function is a transaction body or
 // a part of one. LeaseCore decides when.
 
 // One end of a rule, as a copier needs it.
@@ -42,46 +40,33 @@ struct LeaseSpec {
   std::string range_start;
   std::string range_end;
   int64_t bytes_per_second = 0;  // 0: no bound.
+  // CHANGES and BACKFILL, after their copiers were lost without progress: one
+  // entry at a time; and, after one more, the first is taken out unseen.
+  bool serial = false;
+  bool isolate_first = false;
+  struct Object {
+    std::string key;
+    bool deletion = false;
+    std::string upload_id;  // Empty for none.
+    std::string upload_etag;
+  };
+  std::optional<Object> object;  // OBJECT.
+  // VERIFY: what came to be at the source before this is left alone.
+  std::optional<absl::Time> changed_since;
+  bool read_bytes = false;  // VERIFY.
 };
 
-// What a copier reports of the interval (from, to] of a unit.
-struct Checkpoint {
-  int64_t unit_id = 0;
-  int64_t token = 0;
-  Cursor from;
-  Cursor to;
-  bool complete = false;
-  int64_t applied = 0;
-  int64_t collapsed = 0;
-  std::map<std::string, int64_t> filtered;
-  int64_t bytes = 0;
-  struct Range {
-    std::string end;
-    int64_t objects = 0;
+// How a lease ended.
+struct LeaseEnd {
+  enum class Kind {
+    kOrderly,       // It was asked for, or never used.
+    kProblem,       // Its holder could not work: stores, server, itself.
+    kObjectFailed,  // OBJECT: the object itself could not be copied.
+    kLost           // Nobody heard of its holder any more.
   };
-  std::vector<Range> ranges;  // INVENTORY.
-  struct Finding {
-    std::string identity;
-    Versioning versioning = Versioning::kUnversioned;
-    std::string problem;
-  };
-  struct Probe {
-    Finding source;
-    Finding destination;
-  };
-  std::optional<Probe> probe;  // PROBE.
-};
-
-struct CheckpointOutcome {
-  enum class Result { kRecorded, kCursorDiffers, kFenced };
-  Result result = Result::kFenced;
-  Cursor cursor;           // As stored.
-  bool lease_over = false;  // The unit is finished, or must be tried later.
-  // What it settled; nothing when it is only repeated.
-  UnitKind kind = UnitKind::kProbe;
-  int64_t settled = 0;  // Objects or changes.
-  int64_t bytes = 0;
-  WorkEvents events;
+  Kind kind = Kind::kOrderly;
+  std::string reason;   // In upper snake case; of a problem or a failure.
+  std::string message;  // For people.
 };
 
 // A new session for a copier. `known`: the one that it wants to go on with.
@@ -98,15 +83,10 @@ WorkEvents StartIfReady(Transaction& txn, int64_t rule_uid);
 
 // What a rule that goes on must hear of its log: changes that came while it
 // was paused have made no unit and told nobody.
-WorkEvents WakeLog(Transaction& txn, int64_t rule_uid);
+WorkEvents WakeLog(Transaction& txn, const Rule& rule);
 
-// Leases that a rule may hold at once; 0 for no bound.
-int64_t LeaseBoundOf(const Rule& rule);
-// Bytes per second of each of them; 0 for no bound.
+// Bytes per second of each lease of the rule; 0 for no bound.
 int64_t LeaseRateOf(const Rule& rule);
-
-// What the scheduler needs to know of a unit, as it stands.
-UnitInfo DescribeUnit(ReadTransaction& txn, const Unit& unit);
 
 // Gives a unit to a session under a new token.
 // NOT_FOUND: the unit is gone. FAILED_PRECONDITION: it is leased already, or
@@ -114,18 +94,11 @@ UnitInfo DescribeUnit(ReadTransaction& txn, const Unit& unit);
 absl::StatusOr<LeaseSpec> GrantUnit(Transaction& txn, int64_t unit_id,
                                     int64_t session_number, absl::Time now);
 
-// Compares token and cursor and applies the checkpoint: cursor, counters,
-// ledger and what becomes of the unit, all in this transaction.
-// INVALID_ARGUMENT: it makes no sense whatever the state.
-// `attached`: the publishers whose streams are open.
-absl::StatusOr<CheckpointOutcome> ApplyCheckpoint(
-    Transaction& txn, const Checkpoint& checkpoint,
-    const std::set<std::string>& attached, absl::Time now);
-
 // Ends a lease, if it is still that of `token`. A CHANGES unit with an empty
-// log goes with it. `problem` becomes a condition of the rule unless empty.
+// log goes with it. Whether the grant counts as an attempt depends on how it
+// ended; an object that had its last one becomes a dead letter.
 WorkEvents EndLease(Transaction& txn, int64_t unit_id, int64_t token,
-                    const std::string& problem, absl::Time now);
+                    const LeaseEnd& end, absl::Time now);
 
 // Notes an object that keeps failing under a lease that is still that of
 // `token`; the next checkpoint takes it back.

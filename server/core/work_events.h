@@ -14,6 +14,7 @@ struct UnitInfo {
   int64_t unit_id = 0;
   int64_t rule_uid = 0;
   UnitKind kind = UnitKind::kProbe;
+  int64_t partition = 0;
   int64_t attempts = 0;
   int64_t max_leases = 0;  // Of the rule; 0 for no bound.
   std::string source_region;
@@ -35,6 +36,7 @@ struct WorkEvents {
   std::vector<int64_t> removed;  // Unit ids.
   std::vector<LogGrowth> grown;
   std::vector<int64_t> closing;  // Rules that began to close.
+  std::vector<int64_t> resync;   // Rules whose logs are to be dropped.
   std::vector<int64_t> paused;   // Rules that take no leases until resumed.
   std::vector<int64_t> resumed;  // Rules that take leases again.
   struct Bound {
@@ -46,7 +48,7 @@ struct WorkEvents {
 
   bool empty() const {
     return added.empty() && removed.empty() && grown.empty() &&
-           closing.empty() && paused.empty() && resumed.empty() &&
+           closing.empty() && resync.empty() && paused.empty() && resumed.empty() &&
            bounds.empty();
   }
 
@@ -58,6 +60,7 @@ struct WorkEvents {
     append(removed, other.removed);
     append(grown, other.grown);
     append(closing, other.closing);
+    append(resync, other.resync);
     append(paused, other.paused);
     append(resumed, other.resumed);
     append(bounds, other.bounds);

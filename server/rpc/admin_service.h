@@ -24,6 +24,21 @@ class AdminService final : public v1::AdminService::CallbackService {
       const v1::ListAuditEventsRequest* request,
       v1::ListAuditEventsResponse* response) override;
 
+  grpc::ServerUnaryReactor* ListCopiers(
+      grpc::CallbackServerContext* context,
+      const v1::ListCopiersRequest* request,
+      v1::ListCopiersResponse* response) override;
+  grpc::ServerUnaryReactor* DrainCopier(grpc::CallbackServerContext* context,
+                                        const v1::DrainCopierRequest* request,
+                                        v1::Copier* response) override;
+  grpc::ServerUnaryReactor* ListLeases(
+      grpc::CallbackServerContext* context,
+      const v1::ListLeasesRequest* request,
+      v1::ListLeasesResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeLease(grpc::CallbackServerContext* context,
+                                        const v1::RevokeLeaseRequest* request,
+                                        v1::LeaseStatus* response) override;
+
  private:
   const Env& env_;
 };

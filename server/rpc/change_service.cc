@@ -142,6 +142,7 @@ class ChangeService::PublishStream final
           for (const auto& [reason, count] : outcome->filtered) {
             self->service_.filtered_ += count;
           }
+          for (const int64_t rule : outcome->rules) loop.ledgers().Touch(rule);
           loop.PostWork(std::move(outcome->events));
           v1::PublishChangesResponse response;
           auto& ack = *response.mutable_ack();

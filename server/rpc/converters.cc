@@ -1,4 +1,5 @@
 #include "server/rpc/converters.h"
+#include "server/rpc/progress_converters.h"
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
@@ -29,14 +30,6 @@ std::string EtagOf(Message message) {
   message.clear_update_time();
   return absl::StrCat(
       absl::Hex(Hash64(CanonicalBytes(message)), absl::kZeroPad16));
-}
-
-void AddCondition(const ShownCondition& condition,
-                  v1::Rule::Condition& message) {
-  message.set_type(condition.type);
-  message.set_message(condition.message);
-  message.set_remedy(condition.remedy);
-  *message.mutable_since() = ToProto(condition.since);
 }
 
 Violation Missing(absl::string_view field) {
@@ -80,18 +73,6 @@ void CheckEcho(absl::string_view given, absl::string_view expected,
                    .field = std::string(field),
                    .description = absl::StrCat(
                        field, " says something else than the request does")});
-}
-
-// Key of the oldest change that is not settled.
-std::string OldestPendingKey(const LiveProgress& live) {
-  if (!live.oldest_segment) return "";
-  v1::ChangeBatch batch;
-  if (!batch.ParseFromString(live.oldest_segment->changes)) return "";
-  const int64_t index = std::max<int64_t>(
-      0, live.cursor + 1 - live.oldest_segment->first_sequence);
-  return index < batch.changes_size()
-             ? batch.changes(static_cast<int>(index)).key()
-             : "";
 }
 
 }  // namespace
@@ -237,46 +218,7 @@ v1::Rule ToProto(const RuleView& view) {
   *message.mutable_update_time() = ToProto(rule.update_time);
   message.set_etag(EtagOf(message));  // Before the conditions: they come and go.
   for (const ShownCondition& condition : view.conditions) {
-    AddCondition(condition, *message.add_conditions());
-  }
-  return message;
-}
-
-v1::RuleProgress ToProto(const RuleProgress& progress, absl::Time now) {
-  v1::RuleProgress message;
-  message.set_name(NameOfRule(progress.rule));
-  message.set_state(static_cast<v1::Rule::State>(progress.rule.state));
-  if (progress.historical) {
-    const HistoricalProgress& from = *progress.historical;
-    auto& to = *message.mutable_historical();
-    to.set_inventory_complete(from.inventory_complete);
-    to.set_total_objects(from.total);
-    to.set_done_objects(from.done);
-    to.set_skipped(from.skipped);
-    to.set_failed(from.failed);
-    to.set_bytes(from.bytes);
-    to.set_fraction(from.fraction);
-    if (from.eta) *to.mutable_eta() = ToProto(*from.eta);
-  }
-  const LiveProgress& from = progress.live;
-  auto& to = *message.mutable_live();
-  if (from.last_sync_time) {
-    *to.mutable_last_sync_time() = ToProto(*from.last_sync_time);
-    *to.mutable_lag() =
-        ToProto(std::max(absl::ZeroDuration(), now - *from.last_sync_time));
-  } else {
-    to.set_last_sync_unknown_reason(from.unknown_reason);
-  }
-  to.set_published(from.counters.published);
-  to.set_pending(from.pending);
-  to.set_oldest_pending_key(OldestPendingKey(from));
-  to.set_applied(from.counters.applied);
-  to.set_collapsed(from.counters.collapsed);
-  to.mutable_filtered()->insert(from.filtered.begin(), from.filtered.end());
-  to.set_resync(from.counters.resync);
-  to.set_failed(from.counters.failed);
-  for (const ShownCondition& condition : progress.conditions) {
-    AddCondition(condition, *message.add_conditions());
+    *message.add_conditions() = ToProto(condition);
   }
   return message;
 }

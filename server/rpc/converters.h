@@ -15,7 +15,6 @@
 #include "crr/v1/region_service.pb.h"
 #include "crr/v1/replication_service.pb.h"
 #include "crr/v1/rule.pb.h"
-#include "server/core/progress.h"
 #include "server/core/rule_manager.h"
 #include "server/core/rule_validator.h"
 #include "storage/bucket_table.h"
@@ -32,7 +31,6 @@ v1::Rule ToProto(const RuleView& view);
 v1::RegionPairPolicy ToProto(const RegionPairPolicy& policy);
 RegionPairPolicy FromProto(const v1::UpdateRegionPairPolicyRequest& request,
                            absl::Time now, std::vector<Violation>& found);
-v1::RuleProgress ToProto(const RuleProgress& progress, absl::Time now);
 v1::Bucket::Versioning ToProto(Versioning versioning);
 Versioning FromProto(v1::Bucket::Versioning versioning);
 google::protobuf::Timestamp ToProto(absl::Time time);

@@ -50,13 +50,13 @@ class SessionStream final
                 LeaseCore& core) { core.OnCheckpoint(id, checkpoint); });
       case Request::kRelease: {
         const v1::Release& release = request.release();
-        return Handle([id = id_,
-                       lease = LeaseRef{release.unit(), release.token()},
-                       reason = BoundedReport(release.reason()),
-                       message = BoundedReport(release.message())](
-                          LeaseCore& core) {
-          core.OnRelease(id, lease, reason, message);
-        });
+        return Handle(
+            [id = id_, message = ReleaseMessage{
+                           .lease = {release.unit(), release.token()},
+                           .reason = BoundedReport(release.reason()),
+                           .message = BoundedReport(release.message()),
+                           .object_failed = release.object_failed()}](
+                LeaseCore& core) { core.OnRelease(id, message); });
       }
       case Request::kTrouble: {
         const v1::Trouble& trouble = request.trouble();

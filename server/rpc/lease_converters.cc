@@ -86,6 +86,22 @@ struct Filler {
     to.set_bytes_per_second(from.bytes_per_second);
     to.mutable_sse_kms()->set_replicate(from.rule.kms_replicate);
     to.mutable_sse_kms()->set_replica_kms_key(from.rule.kms_key);
+    to.set_serial(from.serial);
+    to.set_isolate_first(from.isolate_first);
+    to.set_large_object_bytes(limits::kLargeObjectBytes);
+    to.set_read_bytes(from.read_bytes);
+    if (from.changed_since) {
+      *to.mutable_changed_since() = ToProto(*from.changed_since);
+    }
+    if (from.object) {
+      v1::Lease::Object& object = *to.mutable_object();
+      object.set_key(from.object->key);
+      object.set_deletion(from.object->deletion);
+      if (!from.object->upload_id.empty()) {
+        object.mutable_upload()->set_id(from.object->upload_id);
+        object.mutable_upload()->set_source_etag(from.object->upload_etag);
+      }
+    }
   }
   void operator()(const SegmentMessage& from) const {
     auto& to = *response.mutable_segment();
@@ -112,6 +128,9 @@ struct Filler {
         break;
       case Result::kStorageFull:
         to.set_result(v1::CheckpointAck::STORAGE_FULL);
+        break;
+      case Result::kObjectsFull:
+        to.set_result(v1::CheckpointAck::OBJECTS_FULL);
         break;
     }
     Put(from.cursor, *to.mutable_cursor());
@@ -216,6 +235,26 @@ Checkpoint FromProto(const v1::Checkpoint& message) {
     checkpoint.probe = {
         .source = FindingFrom(message.probe().source()),
         .destination = FindingFrom(message.probe().destination())};
+  }
+  for (const v1::ObjectFailure& failure : message.failed()) {
+    checkpoint.failed.push_back({.key = failure.key(),
+                                 .reason = failure.reason(),
+                                 .message = BoundedReport(failure.message()),
+                                 .changes = failure.changes(),
+                                 .deletion = failure.deletion(),
+                                 .size_bytes = failure.size_bytes()});
+  }
+  if (message.has_upload()) {
+    checkpoint.upload = {.id = message.upload().id(),
+                         .source_etag = message.upload().source_etag()};
+  }
+  if (message.has_compared()) {
+    const v1::Checkpoint::Compared& compared = message.compared();
+    checkpoint.compared = {
+        .equal = compared.equal(),
+        .foreign = compared.foreign(),
+        .foreign_keys = {compared.foreign_keys().begin(),
+                         compared.foreign_keys().end()}};
   }
   return checkpoint;
 }

@@ -7,7 +7,7 @@
 #include "server/core/lease_messages.h"
 #include "server/core/lease_options.h"
 #include "server/core/refusal.h"
-#include "server/core/work.h"
+#include "server/core/checkpoint.h"
 
 namespace crr {
 

@@ -10,6 +10,7 @@
 #include "server/core/refusal.h"
 #include "server/core/rule_manager.h"
 #include "server/rpc/converters.h"
+#include "server/rpc/progress_converters.h"
 
 namespace crr {
 namespace {

@@ -16,6 +16,7 @@
 #include "server/core/rule_manager.h"
 #include "server/core/rule_validator.h"
 #include "server/rpc/converters.h"
+#include "server/rpc/progress_converters.h"
 #include "server/rpc/name_from.h"
 #include "server/rpc/paging.h"
 #include "server/rpc/progress_stream.h"

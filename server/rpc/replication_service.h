@@ -46,6 +46,23 @@ class ReplicationService final
                                         const v1::WaitForSyncRequest* request,
                                         v1::RuleProgress* response) override;
 
+  // In failed_object_calls.cc.
+  grpc::ServerUnaryReactor* VerifyRule(grpc::CallbackServerContext* context,
+                                       const v1::VerifyRuleRequest* request,
+                                       v1::Verification* response) override;
+  grpc::ServerUnaryReactor* ListFailedObjects(
+      grpc::CallbackServerContext* context,
+      const v1::ListFailedObjectsRequest* request,
+      v1::ListFailedObjectsResponse* response) override;
+  grpc::ServerUnaryReactor* RetryFailedObjects(
+      grpc::CallbackServerContext* context,
+      const v1::RetryFailedObjectsRequest* request,
+      v1::RetryFailedObjectsResponse* response) override;
+  grpc::ServerUnaryReactor* SkipFailedObjects(
+      grpc::CallbackServerContext* context,
+      const v1::SkipFailedObjectsRequest* request,
+      v1::SkipFailedObjectsResponse* response) override;
+
  private:
   const Env& env_;
   ProgressWatch& watch_;

@@ -20,7 +20,6 @@ constexpr char kDomain[] = "crr.v1";
 // How long to wait before trying again: about what the cause lasts.
 int64_t RetrySeconds(const std::string& reason) {
   if (reason == "STORAGE_FULL") return 10;
-  if (reason == "LOG_FULL") return 2;
   if (reason == "OVERLOADED" || reason == "DRAINING") return 1;
   return 0;
 }

@@ -37,15 +37,22 @@ inline grpc::ServerUnaryReactor* FinishWith(
 
 // `body` reads; its value becomes the answer.
 template <typename Response>
-grpc::ServerUnaryReactor* FinishRead(
-    grpc::CallbackServerContext* context, const Env& env, Response* response,
+void ReadAndFinish(
+    grpc::ServerUnaryReactor* reactor, const Env& env, Response* response,
     std::function<absl::StatusOr<Response>(ReadTransaction&)> body) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   env.database.Read<Response>(std::move(body),
                               [=](absl::StatusOr<Response> answer) {
                                 if (answer.ok()) *response = *std::move(answer);
                                 reactor->Finish(ToGrpcStatus(answer.status()));
                               });
+}
+
+template <typename Response>
+grpc::ServerUnaryReactor* FinishRead(
+    grpc::CallbackServerContext* context, const Env& env, Response* response,
+    std::function<absl::StatusOr<Response>(ReadTransaction&)> body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  ReadAndFinish(reactor, env, response, std::move(body));
   return reactor;
 }
 
@@ -80,11 +87,10 @@ struct Call {
 // `body` changes rows; its audit event is stored with them, and LeaseLoop hears
 // of its work events after the commit.
 template <typename Response>
-grpc::ServerUnaryReactor* FinishWrite(grpc::CallbackServerContext* context,
-                                      const Env& env, const Call& call,
-                                      Response* response,
-                                      ChangingBody<Response> body) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+void WriteAndFinish(grpc::CallbackServerContext* context,
+                    grpc::ServerUnaryReactor* reactor, const Env& env,
+                    const Call& call, Response* response,
+                    ChangingBody<Response> body) {
   env.database.Write<Changed<Response>>(
       {.cancelled = [context] { return context->IsCancelled(); }},
       [body = std::move(body), call, caller = context->peer(),
@@ -113,6 +119,15 @@ grpc::ServerUnaryReactor* FinishWrite(grpc::CallbackServerContext* context,
         }
         reactor->Finish(ToGrpcStatus(answer.status()));
       });
+}
+
+template <typename Response>
+grpc::ServerUnaryReactor* FinishWrite(grpc::CallbackServerContext* context,
+                                      const Env& env, const Call& call,
+                                      Response* response,
+                                      ChangingBody<Response> body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  WriteAndFinish(context, reactor, env, call, response, std::move(body));
   return reactor;
 }
 

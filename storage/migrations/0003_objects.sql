@@ -79,6 +79,7 @@ CREATE INDEX object_work_by_event ON object_work (rule_uid, oldest_event_us)
 CREATE INDEX object_work_historical ON object_work (rule_uid)
   WHERE historical = 1;
 CREATE INDEX object_work_repair ON object_work (rule_uid) WHERE repair = 1;
+CREATE INDEX object_work_dead ON object_work (rule_uid) WHERE unit_id IS NULL;
 
 -- The latest compare of a rule's two buckets. Causes: 1 asked for, 2 the log
 -- overflowed, 3 the database was restored.

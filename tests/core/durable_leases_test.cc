@@ -30,7 +30,8 @@ class DurableLeasesTest : public ::testing::Test {
     auto opened = Database::Open({.path = dir_ / "crr.db"});
     CRR_CHECK(opened.ok());
     database_ = *std::move(opened);
-    leases_.emplace(*database_, publishers_, clock_,
+    ledgers_.emplace(*database_, clock_);
+    leases_.emplace(*database_, publishers_, *ledgers_, clock_,
                     [](std::function<void()> answer) { answer(); });
     Must<int64_t>([](Transaction& txn) -> absl::StatusOr<int64_t> {
       SeedRegistry(txn, test::Epoch());
@@ -99,6 +100,7 @@ class DurableLeasesTest : public ::testing::Test {
   test::FakeClock clock_;
   PublisherHub publishers_;
   std::unique_ptr<Database> database_;
+  std::optional<LedgerWatch> ledgers_;
   std::optional<DurableLeases> leases_;
 };
 
@@ -128,7 +130,7 @@ TEST_F(DurableLeasesTest, SupersededSessionsStayAsLongAsTheyHoldSomething) {
   leases_->ForgetSession(*first);
   EXPECT_EQ(Sessions(), 2);
   ASSERT_OK(Answer<WorkEvents>([&](LeaseStore::Answer<WorkEvents> answer) {
-    leases_->End(lease->unit_id, lease->token, "", std::move(answer));
+    leases_->End(lease->unit_id, lease->token, LeaseEnd{}, std::move(answer));
   }));
   leases_->ForgetSession(*first);
   EXPECT_EQ(Sessions(), 1);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/lease_restore.h"
 #include "tests/core/manual_store.h"
 #include "tests/core/model_fleet.h"
 #include "tests/core/test_tables.h"
@@ -74,20 +75,8 @@ class InterleavingTest
 
   void StartServer() {
     core_ = std::make_unique<LeaseCore>(terms_, clock_, store_, wire_);
-    LeaseCore::Restored restored;
-    tables_.Do([&](Transaction& txn) {
-      for (const Unit& unit : unit_table::All(txn)) {
-        restored.units.push_back(DescribeUnit(txn, unit));
-      }
-      restored.leases = unit_table::AllLeases(txn);
-      for (const auto& row :
-           txn.Query("SELECT session_number, copier FROM sessions")) {
-        restored.sessions.emplace(row.Int(0), row.Text(1));
-      }
-      restored.closing =
-          rule_table::UidsInState(txn, RuleState::kClosing, std::nullopt);
-    });
-    core_->Restore(restored);
+    core_->Restore(
+        tables_.Do([](Transaction& txn) { return ReadRestored(txn); }));
   }
   ModelCopier* AddCopier(const std::string& id) {
     copiers_.push_back(std::make_unique<ModelCopier>(

@@ -111,7 +111,7 @@ TEST_F(LeaseExpiryTest, AnExpiredLeaseIsNamedInEveryLaterAnswer) {
     EXPECT_EQ(world_.Heartbeat(holder_).not_renewed, expected);
   }
   // Until it says itself that it is gone.
-  world_.core->OnRelease(holder_, expected[0], "", "");
+  world_.core->OnRelease(holder_, {.lease = expected[0]});
   EXPECT_EQ(world_.output.Last<ReleaseAckMessage>(holder_).unit_id,
             expected[0].unit_id);
   EXPECT_EQ(world_.Heartbeat(holder_).not_renewed,
@@ -324,7 +324,7 @@ TEST_F(LeaseExpiryTest, AGrantThatARestartSwallowedIsGivenAgainAtOnce) {
 // Committed as ended, and nobody was told: nothing is left to wait for.
 TEST_F(LeaseExpiryTest, AnEndThatARestartSwallowedIsAnEnd) {
   Begin();
-  world_.core->OnRelease(holder_, LeaseWorld::RefOf(leases_[0]), "", "");
+  world_.core->OnRelease(holder_, LeaseWorld::ReleaseOf(leases_[0]));
   ASSERT_TRUE(world_.store.RunStep());
   world_.Restart();
   other_ = world_.Open("other");

@@ -71,7 +71,7 @@ TEST_F(LeaseFailuresTest, AFailedGrantHoldsUpNobody) {
 TEST_F(LeaseFailuresTest, AFailedEndIsTriedAgain) {
   Begin();
   world_.store.Refuse(Kind::kEnd, DiskFull(), 2);
-  world_.core->OnRelease(stream_, LeaseWorld::RefOf(lease_), "X", "y");
+  world_.core->OnRelease(stream_, LeaseWorld::ReleaseOf(lease_, "X", "y"));
   world_.store.Settle();
   EXPECT_TRUE(world_.output.Of<ReleaseAckMessage>(stream_).empty());
   EXPECT_EQ(world_.tables.Number("SELECT count(*) FROM leases"), 1);
@@ -176,14 +176,14 @@ TEST_F(LeaseFailuresTest, AnswersThatComeAfterTheStreamIsGone) {
 
 TEST_F(LeaseFailuresTest, AReleaseWhoseAnswerWasLostIsAnsweredAgain) {
   Begin();
-  world_.core->OnRelease(stream_, LeaseWorld::RefOf(lease_), "STOPPING", "");
+  world_.core->OnRelease(stream_, LeaseWorld::ReleaseOf(lease_, "STOPPING"));
   world_.core->OnStreamClosed(stream_);
   world_.store.Settle();
   EXPECT_EQ(world_.core->counts().leases, 0);
   const StreamId again = world_.Reopen("c1", world_.NumberOf(stream_),
                                        {LeaseWorld::RefOf(lease_)});
   EXPECT_EQ(world_.output.Last<WelcomeMessage>(again).not_held.size(), 1u);
-  world_.core->OnRelease(again, LeaseWorld::RefOf(lease_), "STOPPING", "");
+  world_.core->OnRelease(again, LeaseWorld::ReleaseOf(lease_, "STOPPING"));
   EXPECT_EQ(world_.output.Of<ReleaseAckMessage>(again).size(), 1u);
 }
 
@@ -227,8 +227,7 @@ TEST_F(LeaseFailuresTest, AGrantThatIsAnsweredAfterTheSessionExpired) {
 TEST_F(LeaseFailuresTest, ACompletionAndAReleaseAtOnce) {
   Begin();
   world_.core->OnCheckpoint(stream_, Report(/*complete=*/true));
-  world_.core->OnRelease(stream_, LeaseWorld::RefOf(lease_), "NOT_RUNNING",
-                         "");
+  world_.core->OnRelease(stream_, LeaseWorld::ReleaseOf(lease_, "NOT_RUNNING"));
   world_.store.Settle();
   EXPECT_EQ(world_.output.Last<CheckpointAckMessage>(stream_).result,
             Result::kRecorded);

@@ -21,6 +21,7 @@ TEST(LeaseOptionsTest, FollowTheTtl) {
     EXPECT_EQ(options.margin, ttl / 5);
     EXPECT_EQ(options.grace, ttl / 2);
     EXPECT_EQ(options.commit_bound, ttl / 4);
+    EXPECT_EQ(options.rebalance_interval, ttl);
     EXPECT_EQ(options.linger, absl::Seconds(10));
   }
 }

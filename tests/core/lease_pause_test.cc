@@ -229,7 +229,7 @@ TEST_F(LeasePauseTest, WhatIsEndingIsOfferedOnceTheRuleGoesOn) {
     const LeaseSpec lease = world.LastGrant(stream);
     world.SubmitPause(rule);
     ASSERT_TRUE(world.store.RunStep());
-    world.core->OnRelease(stream, LeaseWorld::RefOf(lease), "STOPPING", "");
+    world.core->OnRelease(stream, LeaseWorld::ReleaseOf(lease, "STOPPING"));
     ASSERT_EQ(world.store.waiting(Kind::kEnd), 1);
     ASSERT_TRUE(world.store.Deliver());  // Paused.
     if (resumed_before_the_answer) {

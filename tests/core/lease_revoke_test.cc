@@ -127,7 +127,7 @@ TEST_F(LeaseRevokeTest, AChangeBetweenRevokeAndReleaseIsNotLost) {
     };
     if (point == kBeforeRelease) publish();
     if (point == kBeforeRelease) world.store.Settle();
-    world.core->OnRelease(stream, LeaseWorld::RefOf(lease), "REVOKED", "");
+    world.core->OnRelease(stream, LeaseWorld::ReleaseOf(lease, "REVOKED"));
     if (point == kBeforeCommit) publish();
     ASSERT_TRUE(world.store.RunStep());
     if (point == kBeforeAnswer) {
@@ -264,8 +264,9 @@ TEST_F(LeaseRevokeTest, AReleaseWithAProblemBacksOffAndShowsIt) {
   absl::Duration delay = absl::Milliseconds(250);
   for (int failure = 1; failure <= 9; ++failure) {
     SCOPED_TRACE(failure);
-    world_.core->OnRelease(stream, LeaseWorld::RefOf(world_.LastGrant(stream)),
-                           "STORE_UNREACHABLE", "no route");
+    world_.core->OnRelease(
+        stream, LeaseWorld::ReleaseOf(world_.LastGrant(stream),
+                                      "STORE_UNREACHABLE", "no route"));
     world_.store.Settle();
     ASSERT_EQ(world_.tables.Conditions(rule).size(), 1u);
     EXPECT_EQ(world_.tables.Conditions(rule)[0].type, "LANE_FAILING");
@@ -319,9 +320,9 @@ TEST_F(LeaseRevokeTest, ReleasesOfOthersLeasesEndNothing) {
   const StreamId stranger = world_.Open("c2");
   LeaseRef older = LeaseWorld::RefOf(lease);
   --older.token;
-  world_.core->OnRelease(stranger, LeaseWorld::RefOf(lease), "", "");
-  world_.core->OnRelease(holder, older, "", "");
-  world_.core->OnRelease(holder, {4711, 1, 0}, "", "");
+  world_.core->OnRelease(stranger, LeaseWorld::ReleaseOf(lease));
+  world_.core->OnRelease(holder, {.lease = older});
+  world_.core->OnRelease(holder, {.lease = {4711, 1, 0}});
   world_.store.Settle();
   EXPECT_EQ(world_.core->counts().leases, 1);
   EXPECT_TRUE(world_.Grants(stranger).empty());

@@ -52,7 +52,7 @@ TEST_F(LeaseSessionTest, EverythingNeedsAHelloFirst) {
   const std::vector<std::function<void(StreamId)>> messages = {
       [&](StreamId s) { world_.core->OnHeartbeat(s, 1); },
       [&](StreamId s) { world_.core->OnCheckpoint(s, {}); },
-      [&](StreamId s) { world_.core->OnRelease(s, {}, "", ""); },
+      [&](StreamId s) { world_.core->OnRelease(s, {.lease = {}}); },
       [&](StreamId s) { world_.core->OnTrouble(s, {}, ""); }};
   StreamId stream = 1000;
   for (const auto& say : messages) {
@@ -109,7 +109,7 @@ TEST_F(LeaseSessionTest, CreditIsNeverExceeded) {
 
   // One that is being given back counts until that is committed.
   const LeaseSpec lease = world_.Grants(stream)[0];
-  world_.core->OnRelease(stream, LeaseWorld::RefOf(lease), "", "");
+  world_.core->OnRelease(stream, LeaseWorld::ReleaseOf(lease));
   ASSERT_TRUE(world_.store.RunStep());
   world_.core->Tick();
   EXPECT_EQ(asked_for(), 3);
@@ -416,7 +416,7 @@ TEST_F(LeaseSessionTest, MessagesOfASupersededStreamEndIt) {
   world_.core->OnHeartbeat(old_stream, 1);
   world_.core->OnCheckpoint(old_stream, test::Walked(lease.unit_id,
                                                      lease.token, "", "a", 1));
-  world_.core->OnRelease(old_stream, LeaseWorld::RefOf(lease), "", "");
+  world_.core->OnRelease(old_stream, LeaseWorld::ReleaseOf(lease));
   world_.store.Settle();
   EXPECT_EQ(world_.output.All(old_stream).size(), said);
   EXPECT_EQ(world_.core->counts().leases, 1);

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "server/core/lease_core.h"
+#include "server/core/lease_restore.h"
 #include "tests/core/manual_store.h"
 #include "tests/core/recording_output.h"
 #include "tests/core/test_tables.h"
@@ -34,7 +35,11 @@ struct LeaseWorld {
   StreamId last_stream = 0;
   int64_t last_heartbeat = 0;
 
-  LeaseWorld() { Start(); }
+  LeaseWorld() {
+    // Leases stay where they are, but for what a test does to them.
+    options.rebalance_interval = absl::Hours(1000);
+    Start();
+  }
 
   // ttl + grace.
   absl::Duration term() const { return options.ttl + options.grace; }
@@ -42,22 +47,8 @@ struct LeaseWorld {
   // A new process on what the tables hold.
   void Start() {
     core = std::make_unique<LeaseCore>(options, clock, store, output);
-    LeaseCore::Restored restored;
-    tables.Do([&](Transaction& txn) {
-      for (const Unit& unit : unit_table::All(txn)) {
-        restored.units.push_back(DescribeUnit(txn, unit));
-      }
-      restored.leases = unit_table::AllLeases(txn);
-      for (const auto& row : txn.Query(
-               "SELECT session_number, copier FROM sessions")) {
-        restored.sessions.emplace(row.Int(0), row.Text(1));
-      }
-      restored.closing = rule_table::UidsInState(txn, RuleState::kClosing,
-                                                 std::nullopt);
-      restored.paused = rule_table::UidsInState(txn, RuleState::kPaused,
-                                                std::nullopt);
-    });
-    core->Restore(restored);
+    core->Restore(
+        tables.Do([](Transaction& txn) { return ReadRestored(txn); }));
   }
   void Restart() {
     store.Crash();
@@ -128,11 +119,16 @@ struct LeaseWorld {
   }
   void Release(StreamId stream, const LeaseSpec& lease,
                const std::string& reason = "STOPPING") {
-    core->OnRelease(stream, RefOf(lease), reason, "");
+    core->OnRelease(stream, ReleaseOf(lease, reason));
     store.Settle();
   }
   static LeaseRef RefOf(const LeaseSpec& lease, int64_t received = 0) {
     return {lease.unit_id, lease.token, received};
+  }
+  static ReleaseMessage ReleaseOf(const LeaseSpec& lease,
+                                  const std::string& reason = "",
+                                  const std::string& message = "") {
+    return {.lease = RefOf(lease), .reason = reason, .message = message};
   }
   std::vector<LeaseSpec> Grants(StreamId stream) {
     return output.Of<LeaseSpec>(stream);

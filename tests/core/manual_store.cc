@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "storage/segment_table.h"
+#include "storage/server_table.h"
 #include "storage/session_table.h"
 
 namespace crr::test {
@@ -115,13 +116,13 @@ void ManualStore::Apply(Checkpoint checkpoint,
       std::move(answer));
 }
 
-void ManualStore::End(int64_t unit_id, int64_t token, std::string problem,
+void ManualStore::End(int64_t unit_id, int64_t token, LeaseEnd end,
                       Answer<WorkEvents> answer) {
   Add<WorkEvents>(
       Kind::kEnd,
-      [unit_id, token, problem = std::move(problem),
+      [unit_id, token, end = std::move(end),
        now = clock_.WallNow()](Transaction& txn) -> absl::StatusOr<WorkEvents> {
-        return EndLease(txn, unit_id, token, problem, now);
+        return EndLease(txn, unit_id, token, end, now);
       },
       std::move(answer));
 }
@@ -144,17 +145,36 @@ void ManualStore::CloseRule(int64_t rule_uid, Answer<ClosingOutcome> answer) {
       std::move(answer));
 }
 
-void ManualStore::ReadSegments(int64_t rule_uid, int64_t after,
-                               int64_t bytes_max,
+void ManualStore::ResyncRule(int64_t rule_uid, Answer<ResyncOutcome> answer) {
+  Add<ResyncOutcome>(
+      Kind::kResync,
+      [rule_uid, now = clock_.WallNow()](Transaction& txn) {
+        return ResyncStep(txn, rule_uid, now);
+      },
+      std::move(answer));
+}
+
+void ManualStore::EndQuiet(Answer<bool> answer) {
+  Add<bool>(
+      Kind::kEndQuiet,
+      [](Transaction& txn) -> absl::StatusOr<bool> {
+        ClearRestored(txn);
+        return true;
+      },
+      std::move(answer));
+}
+
+void ManualStore::ReadSegments(int64_t rule_uid, int64_t partition,
+                               int64_t after, int64_t bytes_max,
                                Answer<std::vector<Segment>> answer) {
-  reads_.push_back([this, rule_uid, after, bytes_max,
+  reads_.push_back([this, rule_uid, partition, after, bytes_max,
                     answer = std::move(answer)] {
     if (!read_refusal_.ok()) {
       answer(std::exchange(read_refusal_, absl::OkStatus()));
       return;
     }
     answer(tables_.Do([&](Transaction& txn) {
-      return segment_table::Read(txn, rule_uid, 0, after, bytes_max);
+      return segment_table::Read(txn, rule_uid, partition, after, bytes_max);
     }));
   });
 }

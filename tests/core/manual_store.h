@@ -33,6 +33,8 @@ class ManualStore : public LeaseStore {
     kEnd,
     kNote,
     kClose,
+    kResync,
+    kEndQuiet,
     kOther
   };
 
@@ -80,11 +82,14 @@ class ManualStore : public LeaseStore {
   void Grant(int64_t unit_id, int64_t session_number,
              Answer<LeaseSpec> answer) override;
   void Apply(Checkpoint checkpoint, Answer<CheckpointOutcome> answer) override;
-  void End(int64_t unit_id, int64_t token, std::string problem,
+  void End(int64_t unit_id, int64_t token, LeaseEnd end,
            Answer<WorkEvents> answer) override;
   void Note(int64_t unit_id, int64_t token, std::string message) override;
   void CloseRule(int64_t rule_uid, Answer<ClosingOutcome> answer) override;
-  void ReadSegments(int64_t rule_uid, int64_t after, int64_t bytes_max,
+  void ResyncRule(int64_t rule_uid, Answer<ResyncOutcome> answer) override;
+  void EndQuiet(Answer<bool> answer) override;
+  void ReadSegments(int64_t rule_uid, int64_t partition, int64_t after,
+                    int64_t bytes_max,
                     Answer<std::vector<Segment>> answer) override;
 
  protected:

@@ -368,6 +368,7 @@ void ModelCopier::HandleAck(const CheckpointAckMessage& ack) {
       Release(lease, "CURSOR_DIFFERS");
       break;
     case Result::kStorageFull:
+    case Result::kObjectsFull:
       lease.send_again = true;
       break;
     case Result::kFenced:
@@ -391,7 +392,7 @@ void ModelCopier::SendRelease(const Lease& lease) {
              .say = [ref = LeaseRef{lease.spec.unit_id, lease.spec.token, 0},
                      reason = lease.release_reason](LeaseCore& core,
                                                     StreamId id) {
-               core.OnRelease(id, ref, reason, "");
+               core.OnRelease(id, {.lease = ref, .reason = reason});
              }});
 }
 

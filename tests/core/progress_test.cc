@@ -239,42 +239,40 @@ TEST_F(ProgressTest, NoTimeLeftIsToldBeforeAllIsListed) {
   EXPECT_FALSE(historical.eta.has_value());
 }
 
-TEST_F(ProgressTest, RangesWithAFailingObjectAreCounted) {
+TEST_F(ProgressTest, HistoricalObjectsThatFailAreCountedAndKeepItOpen) {
   rule_ = tables_.AddActiveRule({.historical = true});
-  tables_.CutRanges(rule_, {{"m", 4}, {"z", 4}});
-  Log({t_});
-  EXPECT_EQ(Progress().historical->failed, 0);
+  tables_.CutRanges(rule_, {{"m", 4}});
+  Vouch("gw", t_);
+  const Unit range = tables_.TheUnit(rule_, UnitKind::kBackfill);
+  const auto lease = tables_.Grant(range.id, session_);
+  ASSERT_OK(lease);
+  Checkpoint report = Walked(range.id, lease->token, "", "m", 2);
+  report.complete = true;
+  report.failed = {{.key = "b", .reason = "DATA_LOSS"},
+                   {.key = "c", .reason = "LARGE"}};
+  ASSERT_OK(tables_.Apply(report));
+  HistoricalProgress historical = *Progress().historical;
+  EXPECT_EQ(historical.total, 4);
+  EXPECT_EQ(historical.done, 2);
+  EXPECT_EQ(historical.failed, 2);
+  EXPECT_LT(historical.fraction, 1);
+  EXPECT_EQ(Unknown(), "HISTORICAL_OPEN");
   for (const Unit& unit : tables_.UnitsOf(rule_)) {
-    const auto lease = tables_.Grant(unit.id, session_);
-    ASSERT_OK(lease);
-    tables_.Do([&](Transaction& txn) {
-      NoteTrouble(txn, unit.id, lease->token, "k: FORBIDDEN", test::Epoch());
-    });
+    if (unit.kind != UnitKind::kObject) continue;
+    const auto object = tables_.Grant(unit.id, session_);
+    ASSERT_OK(object);
+    ASSERT_OK(tables_.Apply({.unit_id = unit.id,
+                             .token = object->token,
+                             .complete = true,
+                             .applied = 1,
+                             .bytes = 7}));
   }
-  // Not the failing change of the log: that is live work.
-  EXPECT_EQ(Progress().historical->failed, 2);
-  const Unit first = tables_.UnitsOf(rule_).front();
-  ASSERT_OK(tables_.Apply(Walked(first.id, first.token, "", "a", 1)));
-  EXPECT_EQ(Progress().historical->failed, 1);
-}
-
-// However many there are.
-TEST_F(ProgressTest, ManyFailingRangesAreAllCounted) {
-  rule_ = tables_.AddActiveRule({.historical = true});
-  constexpr int kRanges = 25;
-  std::vector<Checkpoint::Range> ranges;
-  for (int i = 0; i < kRanges; ++i) {
-    ranges.push_back({absl::StrCat("k", 100 + i), 1});
-  }
-  tables_.CutRanges(rule_, ranges);
-  for (const Unit& unit : tables_.UnitsOf(rule_)) {
-    const auto lease = tables_.Grant(unit.id, session_);
-    ASSERT_OK(lease);
-    tables_.Do([&](Transaction& txn) {
-      NoteTrouble(txn, unit.id, lease->token, "k: FORBIDDEN", test::Epoch());
-    });
-  }
-  EXPECT_EQ(Progress().historical->failed, kRanges);
+  historical = *Progress().historical;
+  EXPECT_EQ(historical.done, 4);
+  EXPECT_EQ(historical.failed, 0);
+  EXPECT_EQ(historical.bytes, 14);
+  EXPECT_EQ(historical.fraction, 1);
+  EXPECT_EQ(Progress().live.last_sync_time, t_);
 }
 
 }  // namespace

@@ -199,13 +199,11 @@ std::vector<Segment> TestTables::Log(int64_t rule_uid) {
 }
 
 int64_t TestTables::Pending(int64_t rule_uid) {
-  return Do([&](Transaction& txn) {
-    const auto unit =
-        unit_table::FindSingle(txn, rule_uid, UnitKind::kChanges, 0);
-    return segment_table::Summarize(txn, rule_uid,
-                                    unit ? unit->cursor.sequence : 0)
-        .pending;
-  });
+  return LedgerOfRule(rule_uid).pending;
+}
+
+Ledger TestTables::LedgerOfRule(int64_t rule_uid) {
+  return Do([&](Transaction& txn) { return LedgerOf(txn, rule_uid); });
 }
 
 Batch TestTables::BatchOf(const std::string& bucket,

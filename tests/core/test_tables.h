@@ -16,6 +16,8 @@
 #include "absl/time/time.h"
 #include "base/check.h"
 #include "server/core/change_log.h"
+#include "server/core/checkpoint.h"
+#include "server/core/ledger.h"
 #include "server/core/rule_manager.h"
 #include "server/core/work.h"
 #include "storage/segment_table.h"
@@ -120,6 +122,7 @@ class TestTables {
   std::vector<Condition> Conditions(int64_t rule_uid);
   std::vector<Segment> Log(int64_t rule_uid);
   int64_t Pending(int64_t rule_uid);
+  Ledger LedgerOfRule(int64_t rule_uid);
 
   // What an unnamed publisher says of `bucket`.
   static Batch BatchOf(const std::string& bucket,

@@ -32,7 +32,7 @@ class WorkCheckpointTest : public ::testing::Test {
   }
   void EndLease(const LeaseSpec& lease) {
     tables_.Do([&](Transaction& txn) {
-      crr::EndLease(txn, lease.unit_id, lease.token, "", test::Epoch());
+      crr::EndLease(txn, lease.unit_id, lease.token, {}, test::Epoch());
     });
   }
   // A checkpoint that must be answered so.

@@ -24,7 +24,11 @@ class WorkClosingTest : public ::testing::Test {
   }
   WorkEvents End(const LeaseSpec& lease, const std::string& problem = "") {
     return tables_.Do([&](Transaction& txn) {
-      return EndLease(txn, lease.unit_id, lease.token, problem, test::Epoch());
+      return EndLease(txn, lease.unit_id, lease.token,
+                      {.kind = problem.empty() ? LeaseEnd::Kind::kOrderly
+                                               : LeaseEnd::Kind::kProblem,
+                       .reason = problem},
+                      test::Epoch());
     });
   }
   WorkEvents Delete(int64_t rule_uid) {

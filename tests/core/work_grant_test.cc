@@ -18,7 +18,7 @@ class WorkGrantTest : public ::testing::Test {
  protected:
   void EndLease(const LeaseSpec& lease) {
     tables_.Do([&](Transaction& txn) {
-      crr::EndLease(txn, lease.unit_id, lease.token, "", test::Epoch());
+      crr::EndLease(txn, lease.unit_id, lease.token, {}, test::Epoch());
     });
   }
   void SetState(int64_t rule_uid, RuleState state) {
@@ -142,7 +142,10 @@ TEST_F(WorkGrantTest, AttemptsCountGrantsSinceTheLastProgress) {
     const auto lease = tables_.Grant(unit.id, session);
     ASSERT_OK(lease);
     EXPECT_EQ(tables_.FindUnit(unit.id)->attempts, attempt);
-    EndLease(*lease);
+    tables_.Do([&](Transaction& txn) {
+      crr::EndLease(txn, lease->unit_id, lease->token,
+                    {.kind = LeaseEnd::Kind::kLost}, test::Epoch());
+    });
   }
   const auto lease = tables_.Grant(unit.id, session);
   ASSERT_OK(tables_.Apply(test::Applied(unit.id, lease->token, 0, 0)));

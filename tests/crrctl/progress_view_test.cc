@@ -72,9 +72,9 @@ TEST(ProgressLineTest, SaysWhenThereIsNoHistory) {
 TEST(ProgressLineTest, NamesConditions) {
   v1::RuleProgress progress = InStep();
   progress.add_conditions()->set_type("OBJECT_FAILING");
-  progress.add_conditions()->set_type("LOG_FULL");
+  progress.add_conditions()->set_type("RESYNC_NEEDED");
   EXPECT_THAT(ProgressLine(progress),
-              HasSubstr(" conditions=OBJECT_FAILING,LOG_FULL"));
+              HasSubstr(" conditions=OBJECT_FAILING,RESYNC_NEEDED"));
 }
 
 TEST(ProgressLineTest, AHundredPercentIsSaidOfWhatIsCompleteOnly) {

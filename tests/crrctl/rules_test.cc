@@ -22,7 +22,7 @@ TEST(RulesTableTest, ColumnsLineUp) {
   second.set_state(v1::Rule::STARTING);
   second.set_operations(v1::Rule::ADD_CHANGE);
   second.add_conditions()->set_type("STORE_NOT_SET");
-  second.add_conditions()->set_type("LOG_FULL");
+  second.add_conditions()->set_type("RESYNC_NEEDED");
   EXPECT_EQ(
       RulesTable({first, second}),
       "NAME                     DESTINATION        STATE     OPERATIONS       "
@@ -30,7 +30,7 @@ TEST(RulesTableTest, ColumnsLineUp) {
       "buckets/photos/rules/dr  buckets/photos-dr  ACTIVE    "
       "ADD_DELETE_CHANGE  -\n"
       "buckets/x/rules/r        buckets/y          STARTING  ADD_CHANGE       "
-      "  STORE_NOT_SET,LOG_FULL\n");
+      "  STORE_NOT_SET,RESYNC_NEEDED\n");
 }
 
 }  // namespace

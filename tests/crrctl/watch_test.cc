@@ -129,7 +129,7 @@ TEST_F(WatchTest, AnEndWithoutAnAnswerIsNoSuccess) {
 
 TEST_F(WatchTest, ATerminalIsDrawnInPlace) {
   options_.terminal = true;
-  service_.progress.add_conditions()->set_type("LOG_FULL");
+  service_.progress.add_conditions()->set_type("RESYNC_NEEDED");
   steps_ = {[this] { service_.progress.clear_conditions(); }, [] {}};
   EXPECT_THAT(Watch(), HasCode(absl::StatusCode::kCancelled));
   ASSERT_EQ(said_.size(), 3u);

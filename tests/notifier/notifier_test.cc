@@ -341,7 +341,7 @@ TEST_F(NotifierTest, AFullLogIsTriedAgainAfterTheDelayThatTheServerNames) {
     Request batch;
     stream.Read(&batch);
     refused = Clock::Real().Now();
-    return Refusal(grpc::RESOURCE_EXHAUSTED, "LOG_FULL", kDelay);
+    return Refusal(grpc::RESOURCE_EXHAUSTED, "STORAGE_FULL", kDelay);
   });
   Start();
   changes_.AwaitComplete(2);

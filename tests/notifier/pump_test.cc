@@ -310,7 +310,7 @@ TEST_F(PumpTest, NothingIsLostOrRepeatedOverBrokenStreams) {
           }
         }
         if (!in_flight.empty() && one_in(2)) {
-          if (one_in(10)) break;  // LOG_FULL: refused whole.
+          if (one_in(10)) break;  // STORAGE_FULL: refused whole.
           ASSERT_GT(in_flight.front().number(), last_number);
           last_number = in_flight.front().number();
           for (const auto& change : in_flight.front().changes()) {

@@ -550,6 +550,14 @@ TEST_F(CopierServiceTest, ACheckpointThatMakesNoSenseEndsTheStream) {
            // Counts that add up only when they wrap around.
            cp(R"({"to":{"sequence":"3"},"applied":"9223372036854775807",
                   "collapsed":"9223372036854775807","filtered":{"X":"5"}})"),
+           // Objects apart count for their changes, each once, with a reason.
+           cp(R"({"to":{"sequence":"3"},"applied":"2",
+                  "failed":[{"key":"a/1","reason":"X"}]})"),
+           cp(R"({"to":{"sequence":"3"},"applied":"2",
+                  "failed":[{"key":"a/1","changes":"1"}]})"),
+           cp(R"({"to":{"sequence":"3"},"applied":"1",
+                  "failed":[{"key":"a/1","reason":"X","changes":"1"},
+                            {"key":"a/1","reason":"Y","changes":"1"}]})"),
        }) {
     SCOPED_TRACE(senseless.DebugString());
     // A new copier each time; the lease comes to it once the last has gone.

@@ -239,6 +239,98 @@ std::vector<BadField> WaitRows() {
   return rows;
 }
 
+// What ListFailedObjects, RetryFailedObjects and SkipFailedObjects take alike.
+std::vector<BadField> SelectionRows(const std::string& rpc) {
+  std::string too_many;
+  for (int i = 0; i < 1001; ++i) {
+    absl::StrAppend(&too_many, i == 0 ? "" : ",", "\"k", i, "\"");
+  }
+  std::vector<BadField> rows = {
+      {rpc, {absl::StrCat("selection: { keys: [", too_many, "] }")},
+       {"INVALID_KEY selection.keys"}},
+      {rpc, {R"(selection: { keys: ["a", "", "b\000"] })"},
+       {"INVALID_KEY selection.keys[1]", "INVALID_KEY selection.keys[2]"}},
+      {rpc, {absl::StrCat("selection: { keys: [", Long(1025), "] }")},
+       {"INVALID_KEY selection.keys[0]"}},
+      {rpc, {absl::StrCat("selection: { prefix: ", Long(1025), " }")},
+       {"INVALID_KEY selection.prefix"}},
+      {rpc, {R"(selection: { prefix: "a\000" })"},
+       {"INVALID_KEY selection.prefix"}},
+      {rpc,
+       {absl::StrCat("selection: { reason: \"", std::string(64, 'A'), "\" }")},
+       {"INVALID_NAME selection.reason"}},
+      // All that is wrong, the state of the rule included.
+      {rpc,
+       {R"(selection: { keys: "" prefix: "\000" reason: "-"
+                        min_age: { nanos: -1 } all: true })"},
+       {"INVALID_KEY selection.keys[0]", "INVALID_KEY selection.prefix",
+        "INVALID_NAME selection.reason", "INVALID_TIME selection.min_age",
+        "INVALID_FILTER selection.all"}},
+  };
+  for (const char* reason : {"no_access", "NO ACCESS", "NO-ACCESS", "A\\000"}) {
+    rows.push_back(
+        {rpc, {absl::StrCat("selection: { reason: \"", reason, "\" }")},
+         {"INVALID_NAME selection.reason"}});
+  }
+  for (const char* age :
+       {"seconds: -1", "nanos: -1", "seconds: 1 nanos: -1",
+        "nanos: 1000000000", "seconds: 315576000001",
+        "seconds: 9223372036854775807", "seconds: -9223372036854775808"}) {
+    rows.push_back(
+        {rpc, {absl::StrCat("selection: { min_age: { ", age, " } }")},
+         {"INVALID_TIME selection.min_age"}});
+  }
+  for (const char* other :
+       {R"(keys: "a")", R"(prefix: "a")", R"(reason: "A")", "min_age: { }"}) {
+    rows.push_back({rpc, {absl::StrCat("selection: { all: true ", other, " }")},
+                    {"INVALID_FILTER selection.all"}});
+  }
+  return rows;
+}
+
+std::vector<BadField> FailedObjectRows() {
+  constexpr char kList[] = "ListFailedObjects";
+  std::vector<BadField> rows = {
+      {kList, {"state: 3"}, {"INVALID_NAME state"}},
+      {kList, {"state: -1"}, {"INVALID_NAME state"}},
+      {kList,
+       {R"(parent: "buckets/photos/rules/nothing")", "state: 3",
+        "page_size: -1", R"(page_token: "x")",
+        R"(selection: { prefix: "\000" })"},
+       {"INVALID_PAGE_SIZE page_size", "INVALID_PAGE_TOKEN page_token",
+        "INVALID_KEY selection.prefix", "INVALID_NAME state",
+        "RULE_NOT_FOUND parent"}},
+  };
+  Append(rows, NameRows(kList, "parent", "buckets/photos/rules/",
+                        "RULE_NOT_FOUND"));
+  Append(rows, PageRows(kList));
+  Append(rows, SelectionRows(kList));
+  for (const char* rpc : {"RetryFailedObjects", "SkipFailedObjects"}) {
+    Append(rows, SelectionRows(rpc));
+    for (const char* nothing :
+         {"-selection", "selection: { }", "selection: { all: false }",
+          R"(selection: { prefix: "" reason: "" })"}) {
+      rows.push_back(
+          {rpc, {nothing}, {"REQUIRED_FIELD_MISSING selection"}});
+    }
+    rows.push_back(
+        {rpc,
+         {R"(name: "buckets/closing/rules/dr")",
+          R"(selection: { reason: "-" })"},
+         {"INVALID_NAME selection.reason", "RULE_STATE name"}});
+    rows.push_back({rpc,
+                    {"-selection", R"(name: "buckets/photos/rules/nothing")"},
+                    {"REQUIRED_FIELD_MISSING selection",
+                     "RULE_NOT_FOUND name"}});
+    rows.push_back({rpc, {"-selection", "-name"},
+                    {"REQUIRED_FIELD_MISSING name",
+                     "REQUIRED_FIELD_MISSING selection"}});
+    rows.push_back({rpc, {R"(name: "buckets/closing/rules/dr")"},
+                    {"RULE_STATE name"}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::vector<BadField> ReplicationRows() {
@@ -247,9 +339,11 @@ std::vector<BadField> ReplicationRows() {
   Append(rows, UpdateRows());
   Append(rows, ListRows());
   Append(rows, WaitRows());
+  Append(rows, FailedObjectRows());
   for (const char* rpc :
        {"GetRule", "DeleteRule", "PauseRule", "ResumeRule", "GetRuleProgress",
-        "WatchRuleProgress", "WaitForSync"}) {
+        "WatchRuleProgress", "WaitForSync", "VerifyRule",
+        "RetryFailedObjects", "SkipFailedObjects"}) {
     Append(rows, NameRows(rpc, "name", "buckets/photos/rules/",
                           "RULE_NOT_FOUND"));
     // Both halves of the name.
@@ -262,7 +356,7 @@ std::vector<BadField> ReplicationRows() {
     rows.push_back({rpc, {R"(etag: "old")"}, {"ETAG_MISMATCH etag"}});
     rows.push_back({rpc, {"etag: " + Long(100'000)}, {"ETAG_MISMATCH etag"}});
   }
-  for (const char* rpc : {"PauseRule", "ResumeRule"}) {
+  for (const char* rpc : {"PauseRule", "ResumeRule", "VerifyRule"}) {
     for (const char* rule : {"closing", "starting"}) {
       rows.push_back({rpc,
                       {absl::StrCat("name: \"buckets/", rule, "/rules/dr\"")},

@@ -35,6 +35,13 @@ std::vector<GoodCall> GoodCalls() {
       {"WatchRuleProgress", R"(name: "buckets/photos/rules/dr")"},
       {"WaitForSync",
        R"(name: "buckets/photos/rules/dr" time { seconds: 1000 })"},
+      {"VerifyRule", R"(name: "buckets/photos/rules/dr" read_bytes: true)"},
+      {"ListFailedObjects",
+       R"(parent: "buckets/photos/rules/dr" page_size: 10 state: DEAD)"},
+      {"RetryFailedObjects",
+       R"(name: "buckets/photos/rules/dr" selection { reason: "NO_ACCESS" })"},
+      {"SkipFailedObjects",
+       R"(name: "buckets/photos/rules/dr" selection { all: true })"},
       {"UpdateRule",
        R"(rule { name: "buckets/photos/rules/dr" limits { max_leases: 1 } })"},
       {"PauseRule", R"(name: "buckets/photos/rules/dr")"},
@@ -42,6 +49,13 @@ std::vector<GoodCall> GoodCalls() {
       {"DeleteRule", R"(name: "buckets/photos/rules/dr")"},
       {"ListPublishers", "page_size: 10"},
       {"DeletePublisher", R"(name: "publishers/old")"},
+      {"ListCopiers", "page_size: 10"},
+      {"DrainCopier", R"(name: "copiers/copier-1")"},
+      {"ListLeases",
+       R"(page_size: 10 copier: "copiers/copier-1"
+          rule: "buckets/closing/rules/dr")"},
+      // The third probe, which the copier keeps.
+      {"RevokeLease", R"(name: "leases/3")"},
       {"ListAuditEvents", R"(page_size: 10 subject: "buckets/photos")"},
   };
 }

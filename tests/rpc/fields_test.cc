@@ -393,6 +393,7 @@ const std::map<std::string, std::string>& Exceptions() {
       {"CreateBucket validate_only", "either is good"},
       {"CreateBucket bucket.transfer_acceleration", "either is good"},
       {"CreateRule validate_only", "either is good"},
+      {"VerifyRule read_bytes", "either is good"},
       {"UpdateRegionPairPolicy region_pair_policy.entries.allow",
        "either is good"},
       {"ListAuditEvents subject", "it only selects: unknown ones have none"},

@@ -72,10 +72,30 @@ constexpr Elsewhere kElsewhere[] = {
      "ABatchHasOneMebibyteAtMost"},
     {"kSegmentBytesMax", "core/change_log_test.cc", "ASegmentIsCutAtItsBound"},
     // With smaller values of the same bound: nobody fills 256 MiB for it.
-    {"kRuleLogBytesMax", "core/change_log_test.cc",
-     "ALogMayBeFilledToItsBound"},
+    {"kRuleLogBytesMax", "core/resync_test.cc", "ALogMayBeFilledToItsBound"},
     {"kRuleLogBytesMax", "rpc/publish_changes_test.cc",
-     "TheLogTakesItsBoundAndRefusesTheNext"},
+     "TheLogTakesItsBoundAndIsDroppedForTheNext"},
+    {"kPartitionsMax", "core/partitions_test.cc", "ItGrowsToItsBound"},
+    {"kHotPartitionBytes", "core/partitions_test.cc",
+     "AHotRuleGrowsAndTheOldLogIsEmptiedFirst"},
+    {"kFailedObjectsMax", "core/object_lane_test.cc", "TooManyAreNotTaken"},
+    {"kFailuresPerCheckpointMax", "core/object_lane_test.cc",
+     "SenselessFailuresAreRefused"},
+    {"kUploadIdBytesMax", "core/object_lane_test.cc",
+     "SenselessFailuresAreRefused"},
+    {"kObjectAttemptsMax", "core/object_lane_test.cc",
+     "AfterTheLastAttemptItIsADeadLetter"},
+    {"kObjectAttemptsMax", "rpc/failed_objects_test.cc",
+     "FromTheLaneToADeadLetterAndBack"},
+    {"kLaneLossesMax", "core/object_lane_test.cc",
+     "ALaneThatLosesItsCopiersIsWorkedOnSerially"},
+    // The server tells it, the copier keeps it.
+    {"kLargeObjectBytes", "rpc/failed_objects_test.cc",
+     "FromTheLaneToADeadLetterAndBack"},
+    {"kFailedObjectsPerCallMax", "core/object_lane_test.cc",
+     "BulkGoesOnWhereTheLastCallEnded"},
+    {"kVerificationSamplesMax", "core/verification_test.cc",
+     "SamplesAreTheFirstByKey"},
     // The server tells it, the copier keeps it.
     {"kRangeObjects", "rpc/copier_service_test.cc",
      "HistoryFromTheProbeToOneHundredPercent"},
@@ -256,6 +276,33 @@ TEST_F(LimitsTest, BytesOfAFilter) {
     ExpectGood(Call(server_.rules(), &v1::ReplicationService::Stub::ListRules,
                     request),
                more == 0, "INVALID_FILTER filter");
+  }
+}
+
+// -------------------------------------------------------------- failed objects
+
+TEST_F(LimitsTest, SelectionOfFailedObjects) {
+  const std::string rule = server_.AddRule("photos", "photos-dr").name();
+  for (const size_t more : {0, 1}) {
+    v1::ListFailedObjectsRequest keys;
+    for (size_t i = 0; i < limits::kSelectionKeysMax + more; ++i) {
+      keys.mutable_selection()->add_keys(absl::StrCat("key-", i));
+    }
+    v1::ListFailedObjectsRequest prefix;
+    prefix.mutable_selection()->set_prefix(Text(limits::kKeyBytesMax + more));
+    v1::ListFailedObjectsRequest reason;
+    reason.mutable_selection()->set_reason(
+        std::string(limits::kReasonBytesMax + more, 'X'));
+    for (auto& [request, violation] :
+         {std::pair(keys, "INVALID_KEY selection.keys"),
+          std::pair(prefix, "INVALID_KEY selection.prefix"),
+          std::pair(reason, "INVALID_NAME selection.reason")}) {
+      v1::ListFailedObjectsRequest list = request;
+      list.set_parent(rule);
+      ExpectGood(Call(server_.rules(),
+                      &v1::ReplicationService::Stub::ListFailedObjects, list),
+                 more == 0, violation);
+    }
   }
 }
 

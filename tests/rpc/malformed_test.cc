@@ -122,7 +122,7 @@ class MalformedTest : public ::testing::Test {
 TEST_F(MalformedTest, OneThatIsNoMessageIsUnimplemented) {
   const int64_t version = DataVersion();
   const auto calls = CallsOf(/*client_streams=*/false);
-  EXPECT_EQ(calls.size(), 26u);
+  EXPECT_EQ(calls.size(), 34u);
   for (const std::string& method : calls) {
     for (const auto& [what, bytes] : NoMessages()) {
       EXPECT_EQ(CallWithBytes(server_.channel(), method, bytes).error_code(),

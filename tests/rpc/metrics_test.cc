@@ -117,7 +117,12 @@ TEST_F(MetricsTest, WhatIsPublishedStandsInTheLogUntilItIsSettled) {
   series = Scrape();
   EXPECT_EQ(series.at("crr_settled_total{kind=\"CHANGES\"}"), 2);
   EXPECT_EQ(series.at("crr_copied_bytes_total{kind=\"CHANGES\"}"), 1000);
-  EXPECT_EQ(series.at("crr_settled_total{kind=\"BACKFILL\"}"), 0);
+  for (const char* kind : {"BACKFILL", "OBJECT", "VERIFY"}) {
+    EXPECT_EQ(
+        series.at(absl::StrCat("crr_settled_total{kind=\"", kind, "\"}")), 0);
+  }
+  EXPECT_EQ(series.at("crr_waiting_units{kind=\"OBJECT\"}"), 0);
+  EXPECT_EQ(series.at("crr_leases{kind=\"VERIFY\",state=\"held\"}"), 0);
   EXPECT_EQ(series.at("crr_log_rules{rule_state=\"ACTIVE\"}"), 0);
   EXPECT_EQ(series.at("crr_log_changes{rule_state=\"ACTIVE\"}"), 0);
   EXPECT_EQ(series.at("crr_log_bytes{rule_state=\"ACTIVE\"}"), 0);

@@ -519,48 +519,27 @@ class FullLogTest : public PublishChangesTest {
   }
 };
 
-TEST_F(FullLogTest, AFullLogTakesNothingOfABatchAndSaysWhenToComeBack) {
+// Nobody is pushed back for it: what comes after is log_overflow_test.cc.
+TEST_F(FullLogTest, AFullLogIsDroppedAndOtherRulesAreNoneTheWorse) {
   const auto full = MakeChange("photos", "a/" + std::string(500, 'x'));
-  {
-    ScriptedPublisher publisher(server_);
-    ASSERT_EQ(publisher.Hello("p", "regions/oss-cn-hangzhou"), 0);
-    ASSERT_TRUE(publisher.Batch(1, {full, full, full}));
-    // Neither the rule that has room, nor the counts of what was filtered.
-    EXPECT_FALSE(publisher.Batch(2, {MakeChange("music", "m"),
-                                     MakeChange("photos", "c/filtered"), full,
-                                     MakeChange("music", "m")}));
-    const auto status = publisher.End();
-    EXPECT_REFUSED(status, RESOURCE_EXHAUSTED, "LOG_FULL");
-    EXPECT_EQ(RefusalOf(status).metadata.at("rule"), kRule);
-    EXPECT_GT(*RefusalOf(status).retry_delay, absl::ZeroDuration());
-  }
-  EXPECT_EQ(Live().published(), 3);
-  EXPECT_EQ(server_.Progress("buckets/music/rules/dr").live().published(), 0);
-
-  // The number is not used up: once the log has shrunk the same batch is taken.
-  server_.SetStore(test::kHangzhou);
-  server_.SetStore(test::kShanghai);
   ScriptedPublisher publisher(server_);
-  ASSERT_EQ(publisher.Hello("p", "regions/oss-cn-hangzhou"), 1);
-  test::ScriptedCopier copier(server_);
-  ASSERT_GT(copier.Hello("copier-1"), 0);
-  for (int rules = 0; rules < 2; ++rules) {
-    const v1::Lease probe = copier.AwaitGrant(v1::Lease::PROBE);
-    EXPECT_EQ(copier.Commit(test::GoodProbe(probe)).result(),
-              v1::CheckpointAck::RECORDED);
-  }
-  const v1::Lease changes = copier.AwaitGrant(v1::Lease::CHANGES);
-  EXPECT_EQ(changes.rule(), kRule);
-  v1::Checkpoint done = test::CheckpointOf(changes);
-  done.mutable_to()->set_sequence(3);
-  done.set_applied(3);
-  EXPECT_EQ(copier.Commit(done).result(), v1::CheckpointAck::RECORDED);
+  ASSERT_EQ(publisher.Hello("p", "regions/oss-cn-hangzhou"), 0);
+  ASSERT_TRUE(publisher.Batch(1, {full, full, full}));
   const auto ack = publisher.Batch(
       2, {MakeChange("music", "m"), MakeChange("photos", "c/filtered"), full,
           MakeChange("music", "m")});
   ASSERT_TRUE(ack.has_value());
   EXPECT_EQ(ack->accepted(), 3);
-  EXPECT_EQ(Live().pending(), 1);
+  EXPECT_THAT(ack->filtered(), ElementsAre(Pair("PREFIX", 1)));
+  EXPECT_TRUE(test::Eventually([&] { return Live().resync() == 4; }));
+  EXPECT_EQ(Live().published(), 5);
+  EXPECT_EQ(Live().pending(), 0);
+  EXPECT_EQ(
+      server_.Progress("buckets/music/rules/dr").live().pending(), 2);
+  // The next ones, too.
+  EXPECT_EQ(publisher.Batch(3, {full})->accepted(), 1);
+  EXPECT_EQ(Live().resync(), 5);
+  EXPECT_TRUE(publisher.Finish().ok());
 }
 
 // What one such change costs in the log: the record of a ChangeBatch.
@@ -579,19 +558,20 @@ class LogBoundTest : public PublishChangesTest {
             {.rule_log_bytes_max = kRecords * RecordBytes(OneChange())}) {}
 };
 
-TEST_F(LogBoundTest, TheLogTakesItsBoundAndRefusesTheNext) {
-  {
-    ScriptedPublisher publisher(server_);
-    ASSERT_TRUE(publisher.Hello("p", kScope));
-    for (int i = 1; i <= kRecords; ++i) {
-      EXPECT_EQ(publisher.Batch(i, {OneChange()})->accepted(), 1) << i;
-    }
-    // What is only filtered needs no room.
-    ASSERT_TRUE(publisher.Batch(10, {MakeChange("photos", "c/1")}));
-    EXPECT_FALSE(publisher.Batch(11, {OneChange()}));
-    EXPECT_REFUSED(publisher.End(), RESOURCE_EXHAUSTED, "LOG_FULL");
+TEST_F(LogBoundTest, TheLogTakesItsBoundAndIsDroppedForTheNext) {
+  ScriptedPublisher publisher(server_);
+  ASSERT_TRUE(publisher.Hello("p", kScope));
+  for (int i = 1; i <= kRecords; ++i) {
+    EXPECT_EQ(publisher.Batch(i, {OneChange()})->accepted(), 1) << i;
   }
+  // What is only filtered needs no room.
+  ASSERT_TRUE(publisher.Batch(10, {MakeChange("photos", "c/1")}));
   EXPECT_EQ(Live().pending(), kRecords);
+  EXPECT_EQ(Live().resync(), 0);
+  EXPECT_EQ(publisher.Batch(11, {OneChange()})->accepted(), 1);
+  EXPECT_TRUE(test::Eventually(
+      [&] { return Live().resync() == kRecords + 1; }));
+  EXPECT_EQ(Live().pending(), 0);
 }
 
 // ------------------------------------------------------------- under pressure

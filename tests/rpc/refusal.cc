@@ -107,7 +107,7 @@ StatusCode CodeOfReason(const std::string& reason) {
          "INVALID_LIMITS", "INVALID_LABELS", "INVALID_TIME"});
     add(StatusCode::NOT_FOUND,
         {"BUCKET_NOT_FOUND", "REGION_NOT_FOUND", "RULE_NOT_FOUND",
-         "PUBLISHER_NOT_FOUND"});
+         "PUBLISHER_NOT_FOUND", "COPIER_NOT_FOUND", "LEASE_NOT_FOUND"});
     add(StatusCode::ALREADY_EXISTS,
         {"RULE_ALREADY_EXISTS", "REGION_ALREADY_EXISTS",
          "BUCKET_ALREADY_EXISTS"});
@@ -119,7 +119,7 @@ StatusCode CodeOfReason(const std::string& reason) {
          "BUCKET_PAIRED_ELSEWHERE", "DIFFERENT_OWNER", "REGION_IN_USE",
          "RULE_STATE", "NO_WATERMARK", "PUBLISHER_ATTACHED"});
     add(StatusCode::ABORTED, {"ETAG_MISMATCH", "SESSION_SUPERSEDED"});
-    add(StatusCode::RESOURCE_EXHAUSTED, {"STORAGE_FULL", "LOG_FULL", "QUOTA"});
+    add(StatusCode::RESOURCE_EXHAUSTED, {"STORAGE_FULL", "QUOTA"});
     add(StatusCode::UNAVAILABLE, {"OVERLOADED", "DRAINING"});
     return all;
   }());

@@ -45,6 +45,17 @@ class RuleWorld : public ::testing::Test {
     server_.Restart();
   }
 
+  // Lets time go on, in steps so small that the server does not take them for
+  // stalls of its own, until a grant has come: what the copier held before a
+  // restart is another's only when its time has run out.
+  void PassTimeUntilAGrant() {
+    ASSERT_TRUE(Eventually([&] {
+      server_.clock().Advance(absl::Milliseconds(50));
+      copier_->Heartbeat();
+      return copier_->stray_grants() > 0;
+    }));
+  }
+
   // A rule that is ACTIVE. `json` as in TestServer::AddRule.
   v1::Rule StartRule(const std::string& source, const std::string& destination,
                      const std::string& json = "") {
@@ -106,6 +117,55 @@ class RuleWorld : public ::testing::Test {
     checkpoint.mutable_to()->set_sequence(sequence);
     checkpoint.set_applied(sequence - lease.cursor().sequence());
     return copier_->Commit(checkpoint);
+  }
+
+  // An object that leaves its lane, with so many changes.
+  static v1::ObjectFailure Failure(const std::string& key,
+                                   const std::string& reason,
+                                   int64_t changes = 0) {
+    v1::ObjectFailure failure;
+    failure.set_key(key);
+    failure.set_reason(reason);
+    failure.set_changes(changes);
+    return failure;
+  }
+  // The object of the lease is at the destination.
+  v1::CheckpointAck FinishObject(const v1::Lease& lease) {
+    v1::Checkpoint checkpoint = CheckpointOf(lease);
+    checkpoint.set_complete(true);
+    checkpoint.set_applied(1);
+    return copier_->Commit(checkpoint);
+  }
+  // All that a rule keeps apart, or those that the request selects.
+  std::vector<v1::FailedObject> FailedObjects(
+      v1::ListFailedObjectsRequest request) {
+    v1::ListFailedObjectsResponse response;
+    const grpc::Status status =
+        Call(server_.rules(), &v1::ReplicationService::Stub::ListFailedObjects,
+             request, &response);
+    EXPECT_TRUE(status.ok()) << RefusalOf(status);
+    return {response.failed_objects().begin(), response.failed_objects().end()};
+  }
+  std::vector<v1::FailedObject> FailedObjects(const std::string& rule) {
+    v1::ListFailedObjectsRequest request;
+    request.set_parent(rule);
+    return FailedObjects(request);
+  }
+  // The progress, whose ledger balances.
+  v1::RuleProgress Progress(const std::string& rule) {
+    const v1::RuleProgress progress = server_.Progress(rule);
+    EXPECT_TRUE(AddsUp(progress)) << progress.DebugString();
+    return progress;
+  }
+  // Newest first.
+  std::vector<v1::AuditEvent> AuditOf(const std::string& subject) {
+    v1::ListAuditEventsRequest request;
+    request.set_subject(subject);
+    v1::ListAuditEventsResponse response;
+    EXPECT_TRUE(Call(server_.admin(), &v1::AdminService::Stub::ListAuditEvents,
+                     request, &response)
+                    .ok());
+    return {response.audit_events().begin(), response.audit_events().end()};
   }
 
   grpc::Status Pause(const std::string& name, v1::Rule* rule = nullptr,

@@ -202,16 +202,34 @@ v1::CheckpointAck ScriptedCopier::Commit(const v1::Checkpoint& checkpoint) {
   return response->checkpoint_ack();
 }
 
-void ScriptedCopier::Release(const v1::Lease& lease,
-                             const std::string& reason) {
+void ScriptedCopier::Release(const v1::Release& release) {
   v1::SessionRequest request;
-  request.mutable_release()->set_unit(lease.unit());
-  request.mutable_release()->set_token(lease.token());
-  request.mutable_release()->set_reason(reason);
+  *request.mutable_release() = release;
   Send(request);
   const auto response = Await(Response::kReleaseAck);
   ASSERT_TRUE(response.has_value());
-  EXPECT_EQ(response->release_ack().unit(), lease.unit());
+  EXPECT_EQ(response->release_ack().unit(), release.unit());
+}
+
+void ScriptedCopier::Release(const v1::Lease& lease,
+                             const std::string& reason) {
+  v1::Release release;
+  release.set_unit(lease.unit());
+  release.set_token(lease.token());
+  release.set_reason(reason);
+  Release(release);
+}
+
+void ScriptedCopier::FailObject(const v1::Lease& lease,
+                                const std::string& reason,
+                                const std::string& message) {
+  v1::Release release;
+  release.set_unit(lease.unit());
+  release.set_token(lease.token());
+  release.set_reason(reason);
+  release.set_message(message);
+  release.set_object_failed(true);
+  Release(release);
 }
 
 int ScriptedCopier::unread(Response::MessageCase wanted) const {

@@ -84,6 +84,9 @@ class ScriptedCopier {
   v1::CheckpointAck Commit(const v1::Checkpoint& checkpoint);
   // Sends it back and awaits the answer.
   void Release(const v1::Lease& lease, const std::string& reason = "STOPPING");
+  // The same, of an OBJECT lease whose object could not be copied.
+  void FailObject(const v1::Lease& lease, const std::string& reason,
+                  const std::string& message = "");
   // Messages of a kind that have come and were not awaited.
   int unread(Response::MessageCase wanted) const;
   int stray_grants() const { return unread(Response::kGrant); }
@@ -94,6 +97,7 @@ class ScriptedCopier {
 
  private:
   std::optional<Response> Next();
+  void Release(const v1::Release& release);
 
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::SessionRequest, Response>>

@@ -25,9 +25,11 @@ TestServer::TestServer(Options options) : options_(std::move(options)) {
 TestServer::~TestServer() { Stop(); }
 
 void TestServer::Start() {
+  LeaseOptions lease = LeaseOptions::FromTtl(options_.lease_ttl);
+  lease.object_retry_base = options_.object_retry_base;
   auto app = App::Start({.metrics_listen = options_.metrics_listen,
                          .database_path = database_path(),
-                         .lease = LeaseOptions::FromTtl(options_.lease_ttl),
+                         .lease = lease,
                          .rule_log_bytes_max = options_.rule_log_bytes_max},
                         clock_);
   if (!app.ok()) {

@@ -48,6 +48,8 @@ class TestServer {
   struct Options {
     int64_t rule_log_bytes_max = limits::kRuleLogBytesMax;
     absl::Duration lease_ttl = absl::Seconds(10);
+    // As LeaseOptions.
+    absl::Duration object_retry_base = absl::Seconds(1);
     std::string metrics_listen;  // As App::Options.
     // Over a real connection, not in-process.
     bool over_tcp = false;

@@ -12,8 +12,10 @@
 #include "tests/rpc/test_server.h"
 #include "tests/storage/golden.h"
 
-// A server on the database of schema version 1: whoever was at work with the
-// server before goes on as if nothing had happened.
+// A server on the database of an old schema version: whoever was at work with
+// the server before goes on as if nothing had happened. That of version 2 is
+// that of version 1 a little later: the publisher had its next batch taken, and
+// somebody had changed a rule and a region.
 namespace crr {
 namespace {
 
@@ -24,13 +26,28 @@ using test::RefusalOf;
 using test::ScriptedCopier;
 using test::ScriptedPublisher;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 
 using Rules = v1::ReplicationService::Stub;
 
-class UpgradeTest : public ::testing::Test {
+class UpgradeTest : public ::testing::TestWithParam<int> {
  protected:
+  // Batches that the publisher had acknowledged.
+  static int64_t LastNumber() { return GetParam() == 1 ? 4 : 5; }
+  // What that last one added to the log of videos.
+  static std::vector<std::string> LastKeys() {
+    if (GetParam() == 1) return {};
+    return {"v/big", "v/small"};
+  }
+  static int64_t LastChanges() {
+    return static_cast<int64_t>(LastKeys().size());
+  }
+  // What the audit log held, oldest first; version 1 had none.
+  static std::vector<std::string> OldAudit() {
+    if (GetParam() == 1) return {};
+    return {"crr.v1.ReplicationService/UpdateRule",
+            "crr.v1.RegionService/UpdateRegion"};
+  }
+
   std::string RequestId(int number) {
     return absl::StrCat("00000000-0000-4000-8000-00000000000", number);
   }
@@ -50,6 +67,7 @@ class UpgradeTest : public ::testing::Test {
     return hello;
   }
 
+  // Oldest first.
   std::vector<std::string> AuditedMethods() {
     v1::ListAuditEventsResponse response;
     EXPECT_TRUE(Call(server_.admin(), &v1::AdminService::Stub::ListAuditEvents,
@@ -57,18 +75,20 @@ class UpgradeTest : public ::testing::Test {
                     .ok());
     std::vector<std::string> methods;
     for (const auto& event : response.audit_events()) {
-      methods.push_back(event.method());
+      methods.insert(methods.begin(), event.method());
     }
     return methods;
   }
 
   // Its clock begins when the file was written.
   test::TestServer server_{{.prepare = [](const std::string& path) {
-    test::MakeGolden(1, path);
+    test::MakeGolden(GetParam(), path);
   }}};
 };
 
-TEST_F(UpgradeTest, ListsWhatThereWas) {
+INSTANTIATE_TEST_SUITE_P(Versions, UpgradeTest, ::testing::Values(1, 2));
+
+TEST_P(UpgradeTest, ListsWhatThereWas) {
   v1::ListRegionsRequest regions_request;
   regions_request.set_page_size(1000);
   v1::ListRegionsResponse regions;
@@ -111,11 +131,11 @@ TEST_F(UpgradeTest, ListsWhatThereWas) {
   ASSERT_EQ(publishers.publishers_size(), 2);
   EXPECT_EQ(publishers.publishers(0).name(), "publishers/gateway");
   EXPECT_EQ(publishers.publishers(0).epoch(), 7);
-  EXPECT_EQ(publishers.publishers(0).last_number(), 4);
+  EXPECT_EQ(publishers.publishers(0).last_number(), LastNumber());
   EXPECT_FALSE(publishers.publishers(0).attached());
 }
 
-TEST_F(UpgradeTest, ProgressIsWhatItWas) {
+TEST_P(UpgradeTest, ProgressIsWhatItWas) {
   const v1::RuleProgress photos = server_.Progress("buckets/photos/rules/dr");
   EXPECT_TRUE(test::AddsUp(photos)) << photos.DebugString();
   EXPECT_EQ(photos.historical().total_objects(), 12);
@@ -125,12 +145,12 @@ TEST_F(UpgradeTest, ProgressIsWhatItWas) {
   EXPECT_EQ(photos.live().oldest_pending_key(), "a/1");
   const v1::RuleProgress videos = server_.Progress("buckets/videos/rules/dr");
   EXPECT_TRUE(test::AddsUp(videos)) << videos.DebugString();
-  EXPECT_EQ(videos.live().published(), 6);
-  EXPECT_EQ(videos.live().pending(), 4);
+  EXPECT_EQ(videos.live().published(), 6 + LastChanges());
+  EXPECT_EQ(videos.live().pending(), 4 + LastChanges());
   EXPECT_EQ(videos.live().oldest_pending_key(), "v/2");
 }
 
-TEST_F(UpgradeTest, ARepeatGetsTheAnswerOfTheServerBefore) {
+TEST_P(UpgradeTest, ARepeatGetsTheAnswerOfTheServerBefore) {
   auto request = test::RuleRequest("videos", "videos-us");
   request.set_request_id(RequestId(3));
   request.mutable_rule()->MergeFrom(FromJson<v1::Rule>(
@@ -156,36 +176,45 @@ TEST_F(UpgradeTest, ARepeatGetsTheAnswerOfTheServerBefore) {
                    bucket_request, &bucket)
                   .ok());
   EXPECT_EQ(bucket.name(), "buckets/photos");
-  EXPECT_THAT(AuditedMethods(), IsEmpty());
+  EXPECT_EQ(AuditedMethods(), OldAudit());
 }
 
-TEST_F(UpgradeTest, APublisherGoesOnWhereItWas) {
+TEST_P(UpgradeTest, APublisherGoesOnWhereItWas) {
   ScriptedPublisher publisher(server_);
-  EXPECT_EQ(publisher.Hello("gateway", "regions/oss-cn-hangzhou", 7), 4);
-  EXPECT_EQ(publisher.Batch(4, {MakeChange("photos", "a/3")})->accepted(), 0);
-  EXPECT_EQ(publisher.Batch(5, {MakeChange("photos", "a/3")})->accepted(), 1);
-  EXPECT_EQ(server_.Progress("buckets/photos/rules/dr").live().pending(), 3);
+  const auto pending = [&] {
+    return server_.Progress("buckets/photos/rules/dr").live().pending();
+  };
+  const int64_t before = pending();
+  const int64_t last = LastNumber();
+  EXPECT_EQ(publisher.Hello("gateway", "regions/oss-cn-hangzhou", 7), last);
+  const std::vector<v1::Change> batch = {MakeChange("photos", "a/3")};
+  EXPECT_EQ(publisher.Batch(last, batch)->accepted(), 0);
+  EXPECT_EQ(publisher.Batch(last + 1, batch)->accepted(), 1);
+  EXPECT_EQ(pending(), before + 1);
 }
 
-TEST_F(UpgradeTest, ACopierGoesOnWithWhatItHeld) {
+TEST_P(UpgradeTest, ACopierGoesOnWithWhatItHeld) {
   ScriptedCopier copier(server_);
   EXPECT_EQ(copier.Hello(OldCopier()), 1);
   // The rest of a log, in the encoding of the version before.
+  std::vector<std::string> expected = {"v/0", "v/1", "v/2",
+                                       "v/3", "v/4", "v/9"};
+  for (const std::string& key : LastKeys()) expected.push_back(key);
   std::vector<std::string> keys;
-  for (int i = 0; i < 2; ++i) {
+  while (keys.size() < expected.size()) {
     const auto response = copier.Await(ScriptedCopier::Response::kSegment);
     ASSERT_TRUE(response.has_value());
     v1::ChangeBatch changes;
     ASSERT_TRUE(changes.ParseFromString(response->segment().changes()));
     for (const auto& change : changes.changes()) keys.push_back(change.key());
   }
-  EXPECT_THAT(keys, ElementsAre("v/0", "v/1", "v/2", "v/3", "v/4", "v/9"));
+  EXPECT_EQ(keys, expected);
   v1::Checkpoint settled;
   settled.set_unit(8);
   settled.set_token(1099511627778);
   settled.mutable_from()->set_sequence(2);
-  settled.mutable_to()->set_sequence(6);
-  settled.set_applied(4);
+  settled.mutable_to()->set_sequence(6 + LastChanges());
+  settled.set_applied(4 + LastChanges());
   EXPECT_EQ(copier.Commit(settled).result(), v1::CheckpointAck::RECORDED);
   EXPECT_EQ(server_.Progress("buckets/videos/rules/dr").live().pending(), 0);
   // The other rule holds as many leases as it may; its log waited for one. The
@@ -199,7 +228,7 @@ TEST_F(UpgradeTest, ACopierGoesOnWithWhatItHeld) {
   EXPECT_GT(log.token(), 1099511627781);
 }
 
-TEST_F(UpgradeTest, WhatWasClosingCloses) {
+TEST_P(UpgradeTest, WhatWasClosingCloses) {
   ScriptedCopier copier(server_);
   EXPECT_EQ(copier.Hello(OldCopier()), 1);
   const auto revoke = copier.Await(ScriptedCopier::Response::kRevoke);
@@ -217,7 +246,7 @@ TEST_F(UpgradeTest, WhatWasClosingCloses) {
   server_.AddRule("docs", "docs-dr");
 }
 
-TEST_F(UpgradeTest, ChangesAreMadeAndTold) {
+TEST_P(UpgradeTest, ChangesAreMadeAndTold) {
   v1::Rule rule;
   ASSERT_TRUE(Call(server_.rules(), &Rules::ResumeRule,
                    FromJson<v1::ResumeRuleRequest>(
@@ -239,11 +268,12 @@ TEST_F(UpgradeTest, ChangesAreMadeAndTold) {
                        R"({"regionPairPolicy":{"profile":"any-pair"}})"))
                   .ok());
   server_.SetStore(test::kSydney);
-  EXPECT_THAT(AuditedMethods(),
-              ElementsAre("crr.v1.RegionService/UpdateRegion",
-                          "crr.v1.RegionService/UpdateRegionPairPolicy",
-                          "crr.v1.ReplicationService/UpdateRule",
-                          "crr.v1.ReplicationService/ResumeRule"));
+  std::vector<std::string> all = OldAudit();
+  all.insert(all.end(), {"crr.v1.ReplicationService/ResumeRule",
+                         "crr.v1.ReplicationService/UpdateRule",
+                         "crr.v1.RegionService/UpdateRegionPairPolicy",
+                         "crr.v1.RegionService/UpdateRegion"});
+  EXPECT_EQ(AuditedMethods(), all);
   // What waited for that store starts.
   ScriptedCopier copier(server_);
   ASSERT_GT(copier.Hello("copier-2"), 0);

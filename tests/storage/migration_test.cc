@@ -188,7 +188,7 @@ TEST_F(MigrationTest, WorkOfVersion1IsThere) {
     EXPECT_EQ(log.size(), 2u);
     EXPECT_EQ(log[0].last_sequence, 5);
     EXPECT_EQ(log[0].changes.size(), 278u);
-    EXPECT_EQ(segment_table::Summarize(txn, 2, 2).pending, 4);
+    EXPECT_EQ(segment_table::Summarize(txn, 2).pending, 4);
     return 0;
   }));
 }

@@ -1,4 +1,5 @@
 #include "storage/segment_table.h"
+#include "storage/unit_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,6 +60,23 @@ class SegmentTableTest : public ::testing::Test {
       for (const Segment& segment : segments) {
         segment_table::Append(txn, rule_, partition, segment, kBytesMax);
       }
+    }));
+  }
+
+  // The unit that works on a partition's log.
+  void AddLogUnit(int64_t partition, int64_t cursor) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      unit_table::Insert(txn, {.id = 100 + partition,
+                               .rule_uid = rule_,
+                               .kind = UnitKind::kChanges,
+                               .partition = partition,
+                               .cursor = {.sequence = cursor, .key = ""}});
+    }));
+  }
+  void MoveCursor(int64_t partition, int64_t cursor) {
+    ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+      unit_table::Progress(txn, 100 + partition,
+                           {.sequence = cursor, .key = ""}, 0);
     }));
   }
 
@@ -259,9 +277,11 @@ TEST_F(SegmentTableTest, KnowsTheEndsOfTheLog) {
 }
 
 TEST_F(SegmentTableTest, SummarizesFromTheMidstOfASegment) {
+  AddLogUnit(0, 0);
   const auto pending = [&](int64_t cursor) {
+    MoveCursor(0, cursor);
     return Ask([&](ReadTransaction& txn) {
-      return segment_table::Summarize(txn, rule_, cursor);
+      return segment_table::Summarize(txn, rule_);
     });
   };
   EXPECT_EQ(pending(0).pending, 0);
@@ -286,21 +306,63 @@ TEST_F(SegmentTableTest, SummarizesAllPartitionsOfTheRuleAndNoOther) {
     segment_table::Append(txn, other_rule_, 0, Changes(1, 9, "x", 10),
                           kBytesMax);
   }));
-  const LogSummary summary = Ask([&](ReadTransaction& txn) {
-    return segment_table::Summarize(txn, rule_, 0);
-  });
-  EXPECT_EQ(summary.pending, 5);
-  EXPECT_EQ(summary.oldest_event, At(20));
+  const auto summary = [&] {
+    return Ask([&](ReadTransaction& txn) {
+      return segment_table::Summarize(txn, rule_);
+    });
+  };
+  EXPECT_EQ(summary().pending, 5);
+  EXPECT_EQ(summary().oldest_event, At(20));
+  // Each by the cursor of its own unit.
+  AddLogUnit(1, 4);
+  EXPECT_EQ(summary().pending, 3);
+  AddLogUnit(0, 1);
+  EXPECT_EQ(summary().pending, 2);
+  MoveCursor(1, 5);
+  EXPECT_EQ(summary().pending, 1);
+  EXPECT_EQ(summary().oldest_event, At(30));
+}
+
+TEST_F(SegmentTableTest, TheOldestEventOfAnInterval) {
+  AppendEach({Changes(1, 3, "abc", 30), Changes(4, 4, "d", 20),
+              Changes(5, 9, "efghi", 40)});
+  const auto oldest = [&](int64_t from, int64_t to) {
+    return Ask([&](ReadTransaction& txn) {
+      return segment_table::OldestEventIn(txn, rule_, 0, from, to);
+    });
+  };
+  EXPECT_EQ(oldest(0, 1), At(30));
+  EXPECT_EQ(oldest(2, 4), At(20));
+  EXPECT_EQ(oldest(3, 4), At(20));
+  EXPECT_EQ(oldest(4, 6), At(40));
+  EXPECT_EQ(oldest(9, 12), std::nullopt);
+}
+
+TEST_F(SegmentTableTest, TheLowestPartition) {
+  const auto lowest = [&] {
+    return Ask([&](ReadTransaction& txn) {
+      return segment_table::LowestPartition(txn, rule_);
+    });
+  };
+  EXPECT_EQ(lowest(), std::nullopt);
+  ASSERT_OK(Write(*database_, [&](Transaction& txn) {
+    segment_table::Append(txn, other_rule_, 0, Changes(1, 9, "x"), kBytesMax);
+    segment_table::Append(txn, rule_, 7, Changes(1, 2, "ab"), kBytesMax);
+    segment_table::Append(txn, rule_, 3, Changes(1, 2, "ab"), kBytesMax);
+  }));
+  EXPECT_EQ(lowest(), 3);
 }
 
 TEST_F(SegmentTableTest, PurgeCountsWhatWasPending) {
   AppendEach(
       {Changes(1, 3, "abc"), Changes(4, 4, "d"), Changes(5, 9, "efghi")});
+  AddLogUnit(0, 2);
   const auto result = Write(*database_, [&](Transaction& txn) {
-    return segment_table::Purge(txn, rule_, /*cursor=*/2, /*limit=*/100);
+    return segment_table::Purge(txn, rule_, /*limit=*/100);
   });
   ASSERT_OK(result);
   EXPECT_EQ(result->changes, 7);
+  EXPECT_EQ(result->bytes, 9);
   EXPECT_TRUE(result->log_empty);
   EXPECT_THAT(Shown(), IsEmpty());
 }
@@ -315,7 +377,7 @@ TEST_F(SegmentTableTest, PurgeGoesInStepsAndSaysWhenItIsThrough) {
   while (!log_empty) {
     ASSERT_LT(steps, 10);
     const auto step = Write(*database_, [&](Transaction& txn) {
-      return segment_table::Purge(txn, rule_, 0, 4);
+      return segment_table::Purge(txn, rule_, 4);
     });
     ASSERT_OK(step);
     changes += step->changes;
@@ -335,7 +397,7 @@ TEST_F(SegmentTableTest, ARuleWithALogCannotBeForgotten) {
   };
   EXPECT_THAT(forget(), test::HasCode(absl::StatusCode::kFailedPrecondition));
   ASSERT_OK(Write(*database_, [&](Transaction& txn) {
-    segment_table::Purge(txn, rule_, 0, 100);
+    segment_table::Purge(txn, rule_, 100);
   }));
   EXPECT_OK(forget());
 }

@@ -1,0 +1,28 @@
+#include "server/core/lease_restore.h"
+
+#include <optional>
+
+#include "server/core/units.h"
+#include "storage/rule_table.h"
+#include "storage/server_table.h"
+#include "storage/session_table.h"
+#include "storage/unit_table.h"
+
+namespace crr {
+
+LeaseCore::Restored ReadRestored(ReadTransaction& txn) {
+  LeaseCore::Restored found;
+  for (const Unit& unit : unit_table::All(txn)) {
+    found.units.push_back(DescribeUnit(txn, unit));
+  }
+  found.leases = unit_table::AllLeases(txn);
+  found.sessions = session_table::All(txn);
+  found.closing =
+      rule_table::UidsInState(txn, RuleState::kClosing, std::nullopt);
+  found.paused = rule_table::UidsInState(txn, RuleState::kPaused, std::nullopt);
+  found.resync = rule_table::UidsInResync(txn, Resync::kNeeded);
+  found.quiet = IsRestored(txn);
+  return found;
+}
+
+}  // namespace crr

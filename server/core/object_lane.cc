@@ -1,0 +1,179 @@
+#include "server/core/object_lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/core/limits.h"
+#include "server/core/units.h"
+
+namespace crr {
+namespace {
+
+// Makes the unit that works on the row, and stores the row with it.
+WorkEvents Offer(Transaction& txn, ObjectWork& work) {
+  WorkEvents events =
+      AddUnit(txn, {.rule_uid = work.rule_uid, .kind = UnitKind::kObject});
+  work.unit_id = events.added.back().unit_id;
+  object_work_table::Put(txn, work);
+  return events;
+}
+
+// The row goes, with its unit. Its changes leave the ledger's classes pending
+// and failed here; the caller counts where they go.
+WorkEvents Remove(Transaction& txn, const ObjectWork& work) {
+  object_work_table::Delete(txn, work.rule_uid, work.key);
+  if (!work.unit_id) {
+    rule_table::AddCounters(txn, work.rule_uid, {.failed = -work.changes});
+    return {};
+  }
+  const auto unit = unit_table::Get(txn, *work.unit_id);
+  return unit ? RemoveUnit(txn, *unit) : WorkEvents{};
+}
+
+// What a row that is over adds to the rule's counters.
+void CountDone(Transaction& txn, const ObjectWork& work,
+               const std::string& filter_reason) {
+  const bool filtered = !filter_reason.empty();
+  RuleCounters delta;
+  if (work.changes > 0) {
+    // One look stood for all of them.
+    delta.applied = filtered ? 0 : 1;
+    delta.collapsed = work.changes - 1;
+    if (filtered) {
+      rule_table::AddFiltered(txn, work.rule_uid, {{filter_reason, 1}});
+    }
+  }
+  if (work.historical) {
+    delta.historical_done = 1;
+    delta.historical_skipped = filtered ? 1 : 0;
+  }
+  rule_table::AddCounters(txn, work.rule_uid, delta);
+}
+
+}  // namespace
+
+WorkEvents FoldObject(Transaction& txn, const Rule& rule,
+                      const ObjectFailure& failure, const ObjectOrigin& origin,
+                      absl::Time now) {
+  auto stored = object_work_table::Get(txn, rule.uid, failure.key);
+  if (!stored) {
+    ObjectWork work{.rule_uid = rule.uid,
+                    .key = failure.key,
+                    .changes = failure.changes,
+                    .historical = origin.historical,
+                    .repair = origin.repair,
+                    .deletion = failure.deletion,
+                    .oldest_event = origin.oldest_event,
+                    .size_bytes = failure.size_bytes,
+                    .reason = failure.reason,
+                    .message = failure.message,
+                    .first_failure = now,
+                    .last_failure = now};
+    return Offer(txn, work);
+  }
+  ObjectWork work = *std::move(stored);
+  const int64_t before = work.changes;
+  ++work.generation;
+  work.changes += failure.changes;
+  work.historical |= origin.historical;
+  work.repair |= origin.repair;
+  work.deletion |= failure.deletion;
+  if (origin.oldest_event) {
+    work.oldest_event =
+        std::min(work.oldest_event.value_or(*origin.oldest_event),
+                 *origin.oldest_event);
+  }
+  if (failure.size_bytes > 0) work.size_bytes = failure.size_bytes;
+  work.reason = failure.reason;
+  work.message = failure.message;
+  work.last_failure = now;
+  if (work.unit_id) {
+    object_work_table::Put(txn, work);
+    return {};
+  }
+  // What is new about it deserves all attempts.
+  rule_table::AddCounters(txn, rule.uid, {.failed = -before});
+  work.attempts = 0;
+  return Offer(txn, work);
+}
+
+bool FinishObject(Transaction& txn, const Unit& unit,
+                  const std::string& filter_reason, WorkEvents& events) {
+  const auto work = object_work_table::OfUnit(txn, unit.id);
+  if (!work || work->generation != work->granted) return false;
+  CountDone(txn, *work, filter_reason);
+  events.Add(Remove(txn, *work));
+  return true;
+}
+
+WorkEvents FailObject(Transaction& txn, const Unit& unit,
+                      const std::string& reason, const std::string& message,
+                      absl::Time now) {
+  auto work = object_work_table::OfUnit(txn, unit.id);
+  if (!work) return {};
+  work->attempts = unit.attempts;
+  work->reason = reason;
+  work->message = message;
+  work->last_failure = now;
+  if (work->attempts < limits::kObjectAttemptsMax) {
+    object_work_table::Put(txn, *work);
+    return {};
+  }
+  work->unit_id.reset();
+  object_work_table::Put(txn, *work);
+  rule_table::AddCounters(txn, work->rule_uid, {.failed = work->changes});
+  return RemoveUnit(txn, unit);
+}
+
+BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
+                         const ObjectWorkFilter& filter) {
+  BulkOutcome outcome;
+  // What was retried has no attempts any more: the next call goes on behind it.
+  ObjectWorkFilter failed = filter;
+  failed.attempts_min = 1;
+  const std::vector<ObjectWork> list = object_work_table::List(
+      txn, rule.uid, failed, "", limits::kFailedObjectsPerCallMax);
+  for (ObjectWork work : list) {
+    if (work.unit_id && unit_table::GetLease(txn, *work.unit_id)) continue;
+    outcome.events.Add(Remove(txn, work));
+    work.attempts = 0;
+    outcome.events.Add(Offer(txn, work));
+    ++outcome.objects;
+  }
+  outcome.more = list.size() == limits::kFailedObjectsPerCallMax &&
+                 outcome.objects > 0;
+  return outcome;
+}
+
+BulkOutcome SkipObjects(Transaction& txn, const Rule& rule,
+                        const ObjectWorkFilter& filter) {
+  BulkOutcome outcome;
+  ObjectWorkFilter dead = filter;
+  dead.dead = true;
+  const std::vector<ObjectWork> list = object_work_table::List(
+      txn, rule.uid, dead, "", limits::kFailedObjectsPerCallMax);
+  outcome.more = list.size() == limits::kFailedObjectsPerCallMax;
+  for (const ObjectWork& work : list) {
+    outcome.events.Add(Remove(txn, work));
+    rule_table::AddFiltered(txn, rule.uid, {{"SKIPPED", work.changes}});
+    if (work.historical) {
+      rule_table::AddCounters(
+          txn, rule.uid, {.historical_done = 1, .historical_skipped = 1});
+    }
+    ++outcome.objects;
+  }
+  return outcome;
+}
+
+bool PurgeObjects(Transaction& txn, const Rule& rule, int limit,
+                  WorkEvents& events) {
+  const std::vector<ObjectWork> list =
+      object_work_table::List(txn, rule.uid, {}, "", limit);
+  for (const ObjectWork& work : list) {
+    events.Add(Remove(txn, work));
+    rule_table::AddFiltered(txn, rule.uid, {{"RULE_CLOSED", work.changes}});
+  }
+  return static_cast<int>(list.size()) < limit;
+}
+
+}  // namespace crr

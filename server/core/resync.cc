@@ -1,0 +1,45 @@
+#include "server/core/resync.h"
+
+#include "server/core/limits.h"
+#include "server/core/units.h"
+#include "server/core/verification.h"
+#include "storage/rule_table.h"
+#include "storage/segment_table.h"
+#include "storage/unit_table.h"
+
+namespace crr {
+
+absl::StatusOr<ResyncOutcome> ResyncStep(Transaction& txn, int64_t rule_uid,
+                                         absl::Time now) {
+  ResyncOutcome outcome;
+  const auto rule = rule_table::Get(txn, rule_uid);
+  if (!rule || rule->resync != Resync::kNeeded ||
+      rule->state == RuleState::kClosing) {
+    outcome.done = true;
+    return outcome;
+  }
+  const std::vector<Unit> logs =
+      unit_table::OfKind(txn, rule_uid, UnitKind::kChanges);
+  for (const Unit& unit : logs) {
+    if (unit_table::GetLease(txn, unit.id)) {
+      return absl::FailedPreconditionError("a lease on the log lives");
+    }
+  }
+  const segment_table::PurgeResult purged =
+      segment_table::Purge(txn, rule_uid, limits::kPurgeStep);
+  rule_table::AddCounters(
+      txn, rule_uid, {.resync = purged.changes, .log_bytes = -purged.bytes});
+  if (!purged.log_empty) return outcome;
+  for (const Unit& unit : logs) outcome.events.Add(RemoveUnit(txn, unit));
+  outcome.done = true;
+  if (rule->state != RuleState::kActive) return outcome;
+  rule_table::SetVerifying(txn, rule_uid);
+  outcome.events.Add(StartVerification(
+      txn, *rule,
+      rule->restored ? VerificationCause::kRestored
+                     : VerificationCause::kLogOverflow,
+      /*read_bytes=*/false, now));
+  return outcome;
+}
+
+}  // namespace crr

@@ -1,0 +1,34 @@
+#ifndef CRR_SERVER_CORE_RESYNC_H_
+#define CRR_SERVER_CORE_RESYNC_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/core/work_events.h"
+#include "storage/transaction.h"
+
+namespace crr {
+
+// A rule whose log cannot tell of all changes any more, because it overflowed
+// or because the database was restored, is resynced: the log is dropped into
+// the ledger class `resync`, new changes are counted there too, and once the
+// log is empty and the rule ACTIVE, changes are logged again while a
+// verification compares the buckets whole. last_sync_time stays at or below the
+// floor until that is over.
+
+struct ResyncOutcome {
+  // Nothing is left to do for now: a verification has begun, or the rule is not
+  // ACTIVE, or needs no resync.
+  bool done = false;
+  WorkEvents events;
+};
+
+// One bounded step of dropping the log. FAILED_PRECONDITION while a lease on
+// the log lives.
+absl::StatusOr<ResyncOutcome> ResyncStep(Transaction& txn, int64_t rule_uid,
+                                         absl::Time now);
+
+}  // namespace crr
+
+#endif  // CRR_SERVER_CORE_RESYNC_H_

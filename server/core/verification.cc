@@ -1,0 +1,63 @@
+#include "server/core/verification.h"
+
+#include "server/core/names.h"
+#include "server/core/refusal.h"
+#include "server/core/units.h"
+#include "storage/unit_table.h"
+
+namespace crr {
+
+WorkEvents StartVerification(Transaction& txn, const Rule& rule,
+                             VerificationCause cause, bool read_bytes,
+                             absl::Time now) {
+  WorkEvents events;
+  // What an earlier one left to compare; its holders only read, and are fenced.
+  for (const Unit& unit :
+       unit_table::OfKind(txn, rule.uid, UnitKind::kVerify)) {
+    events.Add(RemoveUnit(txn, unit));
+  }
+  if (const auto inventory =
+          unit_table::FindSingle(txn, rule.uid, UnitKind::kInventory,
+                                 kVerificationInventory)) {
+    events.Add(RemoveUnit(txn, *inventory));
+  }
+  verification_table::Start(txn, rule.uid, cause, read_bytes, now);
+  events.Add(AddUnit(txn, {.rule_uid = rule.uid,
+                           .kind = UnitKind::kInventory,
+                           .partition = kVerificationInventory}));
+  return events;
+}
+
+absl::StatusOr<WorkEvents> RequestVerification(Transaction& txn,
+                                               const Rule& rule,
+                                               bool read_bytes,
+                                               absl::Time now) {
+  if (rule.state != RuleState::kActive || rule.resync == Resync::kNeeded) {
+    return Refuse({.reason = "RULE_STATE",
+                   .field = "name",
+                   .subject = NameOfRule(rule),
+                   .description =
+                       rule.state == RuleState::kActive
+                           ? "the rule's log is being dropped; a verification "
+                             "begins by itself then"
+                           : "only an ACTIVE rule can be verified",
+                   .rule = NameOfRule(rule)});
+  }
+  const auto last = verification_table::Get(txn, rule.uid);
+  if (last && !last->end_time) return WorkEvents{};
+  return StartVerification(txn, rule, VerificationCause::kRequested, read_bytes,
+                           now);
+}
+
+void MaybeFinishVerification(Transaction& txn, const Rule& rule,
+                             absl::Time now) {
+  if (unit_table::HasKind(txn, rule.uid, UnitKind::kVerify) ||
+      unit_table::FindSingle(txn, rule.uid, UnitKind::kInventory,
+                             kVerificationInventory)) {
+    return;
+  }
+  verification_table::Finish(txn, rule.uid, now);
+  if (rule.resync == Resync::kVerifying) rule_table::ClearResync(txn, rule.uid);
+}
+
+}  // namespace crr
