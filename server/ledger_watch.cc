@@ -44,8 +44,8 @@ void LedgerWatch::Tick() {
       due_.assign(touched_.begin(), touched_.end());
       touched_.clear();
     }
-    const auto first =
-        due_.end() - static_cast<ptrdiff_t>(std::min(due_.size(), kRulesPerRead));
+    const auto first = due_.end() - static_cast<ptrdiff_t>(
+                                        std::min(due_.size(), kRulesPerRead));
     rules.assign(first, due_.end());
     due_.erase(first, due_.end());
     reading_ = true;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "crr/v1/admin_service.grpc.pb.h"
 #include "crr/v1/bucket_service.grpc.pb.h"
 #include "crr/v1/region_service.grpc.pb.h"
 #include "crr/v1/replication_service.grpc.pb.h"
@@ -26,11 +27,28 @@ class Control {
   // The rules of all buckets, by name.
   absl::StatusOr<std::vector<v1::Rule>> ListRules();
   absl::StatusOr<v1::RuleProgress> GetRuleProgress(const std::string& name);
+  absl::StatusOr<v1::Verification> VerifyRule(const std::string& name,
+                                              bool read_bytes);
+
+  // One page, or one call's worth.
+  absl::StatusOr<v1::ListFailedObjectsResponse> ListFailedObjects(
+      const v1::ListFailedObjectsRequest& request);
+  absl::StatusOr<v1::RetryFailedObjectsResponse> RetryFailedObjects(
+      const v1::RetryFailedObjectsRequest& request);
+  absl::StatusOr<v1::SkipFailedObjectsResponse> SkipFailedObjects(
+      const v1::SkipFailedObjectsRequest& request);
+
+  // All of them.
+  absl::StatusOr<std::vector<v1::Copier>> ListCopiers();
+  absl::StatusOr<std::vector<v1::LeaseStatus>> ListLeases();
+  absl::StatusOr<v1::Copier> DrainCopier(const std::string& name);
+  absl::StatusOr<v1::LeaseStatus> RevokeLease(const std::string& name);
 
  private:
   const std::unique_ptr<v1::RegionService::Stub> regions_;
   const std::unique_ptr<v1::BucketService::Stub> buckets_;
   const std::unique_ptr<v1::ReplicationService::Stub> replication_;
+  const std::unique_ptr<v1::AdminService::Stub> admin_;
 };
 
 }  // namespace crr

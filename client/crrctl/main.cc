@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 #include "base/program.h"
 #include "base/status_macros.h"
 #include "client/access/channel.h"
@@ -24,9 +25,12 @@
 #include "client/crrctl/compare.h"
 #include "client/crrctl/console.h"
 #include "client/crrctl/control.h"
+#include "client/crrctl/failed.h"
 #include "client/crrctl/import.h"
 #include "client/crrctl/objects.h"
+#include "client/crrctl/operate.h"
 #include "client/crrctl/rules.h"
+#include "client/crrctl/verify.h"
 #include "client/crrctl/watch.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:7443", "crr-server, as HOST:PORT");
@@ -35,6 +39,14 @@ ABSL_FLAG(std::vector<std::string>, local_roots, {},
           "below one of them");
 ABSL_FLAG(std::string, until, "",
           "rules watch: \"synced\" ends it as soon as the rule is in step");
+ABSL_FLAG(std::string, prefix, "", "failed: keys that start with this");
+ABSL_FLAG(std::string, reason, "", "failed: of this reason");
+ABSL_FLAG(absl::Duration, min_age, absl::ZeroDuration(),
+          "failed: that left their lane at least so long ago, such as 1h30m");
+ABSL_FLAG(bool, all, false, "failed: all of the rule");
+ABSL_FLAG(bool, read_bytes, false,
+          "rules verify: read the bytes at the destination again");
+ABSL_FLAG(bool, wait, false, "rules verify: wait for the end");
 ABSL_FLAG(std::vector<std::string>, meta, {},
           "object put: user metadata, as k=v,k2=v2");
 ABSL_FLAG(std::string, content_type, "", "object put: the content type");
@@ -44,7 +56,8 @@ namespace {
 
 constexpr char kUsage[] = R"(crrctl [FLAGS] COMMAND
 
-Shows replication rules, and works on the objects of local stores. A BUCKET is
+Shows replication rules, helps to operate them, and works on the objects of
+local stores. A RULE is buckets/{source}/rules/{rule}; a BUCKET is
 buckets/{bucket} or the bare id; its store is found through crr-server and must
 lie below --local_roots.
 
@@ -59,6 +72,25 @@ Commands:
       written before the command was started is at the destination (by the
       clocks of this machine and of the source), and with 1 when the rule is
       gone before that.
+  rules verify RULE [--read_bytes] [--wait]
+      Begins to compare the two buckets key by key and to repair what differs.
+      With --wait it ends once all is compared, with the score, the differences
+      by kind and the first of them, and with 1 when there are any.
+  failed list RULE [--prefix=P] [--reason=R] [--min_age=T] [KEY...] or [--all]
+      A table of the objects that left their lane because they fail or are
+      large: those that fit all that is given, or all.
+  failed retry RULE, selected in the same way, all by --all only
+      Tries them again at once, with all their attempts.
+  failed skip RULE, selected in the same way
+      Gives dead letters up: their changes count as filtered.
+  copiers list
+      A table of the copiers that have a session.
+  copiers drain COPIER
+      Asks a copier for all its leases and gives it no others.
+  leases list
+      A table of the leases that live.
+  leases revoke LEASE
+      Asks for a lease back; its work goes to any copier.
   object put BUCKET KEY [FILE or -] [--meta=k=v,k2=v2] [--content_type=TYPE]
       Writes an object from a file, or from standard input.
   object get BUCKET KEY [FILE or -]
@@ -104,25 +136,72 @@ absl::StatusOr<int> ListRules(const Tools& tools, const Arguments&) {
   return 0;
 }
 
+// Waits a moment; false when the reader of standard output has gone away.
+bool Pause() {
+  constexpr int kMilliseconds = 250;
+  pollfd output{.fd = STDOUT_FILENO, .events = 0};
+  return ::poll(&output, 1, kMilliseconds) <= 0;
+}
+
 absl::StatusOr<int> Watch(const Tools& tools, const Arguments& arguments) {
   const std::string until = absl::GetFlag(FLAGS_until);
   if (!until.empty() && until != "synced") {
     tools.console.err("crrctl: --until must be \"synced\"\n");
     return 2;
   }
-  constexpr int kPauseMilliseconds = 250;
   CRR_RETURN_IF_ERROR(
       WatchRule(tools.control,
                 {.rule = arguments[0],
                  .until_synced = !until.empty(),
                  .terminal = ::isatty(STDOUT_FILENO) == 1,
-                 // A reader of standard output that goes away ends it too.
-                 .pause =
-                     [] {
-                       pollfd output{.fd = STDOUT_FILENO, .events = 0};
-                       return ::poll(&output, 1, kPauseMilliseconds) <= 0;
-                     }},
+                 .pause = Pause},
                 Clock::Real(), tools.console));
+  return 0;
+}
+
+absl::StatusOr<int> Verify(const Tools& tools, const Arguments& arguments) {
+  CRR_ASSIGN_OR_RETURN(
+      const bool equal,
+      VerifyRule(tools.control,
+                 {.rule = arguments[0],
+                  .read_bytes = absl::GetFlag(FLAGS_read_bytes),
+                  .wait = absl::GetFlag(FLAGS_wait),
+                  .pause = Pause},
+                 tools.console));
+  return equal ? 0 : 1;
+}
+
+// The command does `act` to the failed objects that the command line selects.
+template <absl::Status (*act)(Control&, const std::string&,
+                              const v1::FailedObjectSelection&,
+                              const Console&)>
+absl::StatusOr<int> Failed(const Tools& tools, const Arguments& arguments) {
+  v1::FailedObjectSelection selection;
+  selection.mutable_keys()->Assign(arguments.begin() + 1, arguments.end());
+  selection.set_prefix(absl::GetFlag(FLAGS_prefix));
+  selection.set_reason(absl::GetFlag(FLAGS_reason));
+  selection.set_all(absl::GetFlag(FLAGS_all));
+  if (const absl::Duration age = absl::GetFlag(FLAGS_min_age);
+      age != absl::ZeroDuration()) {
+    const int64_t seconds = absl::ToInt64Seconds(age);
+    selection.mutable_min_age()->set_seconds(seconds);
+    selection.mutable_min_age()->set_nanos(static_cast<int32_t>(
+        absl::ToInt64Nanoseconds(age - absl::Seconds(seconds))));
+  }
+  CRR_RETURN_IF_ERROR(
+      act(tools.control, arguments[0], selection, tools.console));
+  return 0;
+}
+
+template <absl::Status (*list)(Control&, const Console&)>
+absl::StatusOr<int> ListAll(const Tools& tools, const Arguments&) {
+  CRR_RETURN_IF_ERROR(list(tools.control, tools.console));
+  return 0;
+}
+
+template <absl::Status (*act)(Control&, const std::string&, const Console&)>
+absl::StatusOr<int> OnOne(const Tools& tools, const Arguments& arguments) {
+  CRR_RETURN_IF_ERROR(act(tools.control, arguments[0], tools.console));
   return 0;
 }
 
@@ -254,6 +333,14 @@ struct Command {
 constexpr Command kCommands[] = {
     {"rules list", "", 0, 0, ListRules},
     {"rules watch", "RULE [--until=synced]", 1, 1, Watch},
+    {"rules verify", "RULE [--read_bytes] [--wait]", 1, 1, Verify},
+    {"failed list", "RULE [KEY...]", 1, SIZE_MAX, Failed<ListFailed>},
+    {"failed retry", "RULE [KEY...]", 1, SIZE_MAX, Failed<RetryFailed>},
+    {"failed skip", "RULE [KEY...]", 1, SIZE_MAX, Failed<SkipFailed>},
+    {"copiers list", "", 0, 0, ListAll<ListCopiers>},
+    {"copiers drain", "COPIER", 1, 1, OnOne<DrainCopier>},
+    {"leases list", "", 0, 0, ListAll<ListLeases>},
+    {"leases revoke", "LEASE", 1, 1, OnOne<RevokeLease>},
     {"object put", "BUCKET KEY [FILE or -]", 2, 3, Put},
     {"object get", "BUCKET KEY [FILE or -]", 2, 3, Get},
     {"object rm", "BUCKET KEY...", 2, SIZE_MAX, Remove},
@@ -282,7 +369,8 @@ int Main(int argc, char** argv) {
   const Command* const command = TakeCommand(arguments);
   if (command == nullptr) {
     Write(stderr,
-          "usage: crrctl [FLAGS] rules|object|import|compare ... (see "
+          "usage: crrctl [FLAGS] "
+          "rules|failed|copiers|leases|object|import|compare ... (see "
           "--help)\n");
     return 2;
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -111,10 +112,34 @@ std::string LiveText(const v1::RuleProgress::Live& live) {
   }
   absl::StrAppend(&text, "  applied ", live.applied(), "  filtered ",
                   Filtered(live));
+  if (live.resync() > 0) absl::StrAppend(&text, "  resync ", live.resync());
   if (live.failed() > 0) absl::StrAppend(&text, "  failed ", live.failed());
   if (!live.oldest_pending_key().empty()) {
     absl::StrAppend(&text, "  oldest ", Printable(live.oldest_pending_key()));
   }
+  return text;
+}
+
+// The score, rounded down: 1 is said of what is equal, and of nothing else.
+std::string Score(const v1::Verification& verification) {
+  if (!verification.has_score()) return "-";
+  return absl::StrFormat("%.4f",
+                         std::floor(verification.score() * 10'000) / 10'000);
+}
+
+std::string VerificationText(const v1::Verification& verification) {
+  std::string text = absl::StrCat(
+      "verified   compared ", verification.compared(), "  equal ",
+      verification.equal(), "  score ", Score(verification));
+  const std::map<std::string, int64_t> ordered(
+      verification.differences().begin(), verification.differences().end());
+  for (const auto& [reason, count] : ordered) {
+    absl::StrAppend(&text, "  ", reason, " ", count);
+  }
+  absl::StrAppend(&text, "  ",
+                  verification.has_end_time()
+                      ? HumanTime(ToTime(verification.end_time()))
+                      : "under way");
   return text;
 }
 
@@ -136,6 +161,11 @@ std::string ProgressLine(const v1::RuleProgress& progress) {
           ? HumanTime(ToTime(live.last_sync_time()))
           : absl::StrCat("unknown(", live.last_sync_unknown_reason(), ")"),
       " applied=", live.applied(), " filtered=", Filtered(live),
+      " resync=", live.resync(), " failed=", live.failed(), " verification=",
+      Score(progress.verification()),
+      progress.has_verification() && !progress.verification().has_end_time()
+          ? "+"
+          : "",
       " state=", v1::Rule::State_Name(progress.state()), " conditions=",
       progress.conditions().empty() ? "-"
                                     : ConditionTypes(progress.conditions()));
@@ -153,6 +183,9 @@ std::vector<std::string> ProgressFrame(const v1::RuleProgress& progress,
                                        columns)
                       : "historical off");
   lines.push_back(LiveText(progress.live()));
+  if (progress.has_verification()) {
+    lines.push_back(VerificationText(progress.verification()));
+  }
   for (const v1::Rule::Condition& condition : progress.conditions()) {
     lines.push_back(absl::StrCat("! ", condition.type(), ": ",
                                  Printable(condition.message()), " (",

@@ -17,13 +17,16 @@ namespace crr {
 
 // One line for pipes, such as
 //   historical 42.0% 2100/5000 live pending=3 last_sync=unknown(NO_PUBLISHER)
-//   applied=7 filtered=0 state=ACTIVE conditions=-
+//   applied=7 filtered=0 resync=0 failed=0 verification=- state=ACTIVE
+//   conditions=-
 // "historical off" when the rule does not replicate it; a "+" after the total
-// while the source is still being listed.
+// while the source is still being listed. A verification shows its score, with
+// a "+" while it is under way.
 std::string ProgressLine(const v1::RuleProgress& progress);
 
 // Lines for a terminal, none longer than `columns`: the rule, a bar for what
-// was there before it, what came since, and a line for each condition.
+// was there before it, what came since, the latest verification, and a line for
+// each condition.
 // `bytes_per_second` is shown while historical work is open.
 std::vector<std::string> ProgressFrame(const v1::RuleProgress& progress,
                                        std::optional<double> bytes_per_second,

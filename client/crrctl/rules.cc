@@ -1,16 +1,13 @@
 #include "client/crrctl/rules.h"
 
-#include <algorithm>
-#include <array>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/crrctl/table.h"
 
 namespace crr {
 
 std::string RulesTable(const std::vector<v1::Rule>& rules) {
-  using Row = std::array<std::string, 5>;
-  std::vector<Row> rows = {
+  std::vector<std::vector<std::string>> rows = {
       {"NAME", "DESTINATION", "STATE", "OPERATIONS", "CONDITIONS"}};
   for (const v1::Rule& rule : rules) {
     rows.push_back({rule.name(), rule.destination_bucket(),
@@ -20,21 +17,7 @@ std::string RulesTable(const std::vector<v1::Rule>& rules) {
                         ? "-"
                         : ConditionTypes(rule.conditions())});
   }
-  std::array<size_t, 4> widths{};  // The last column needs none.
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < widths.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
-    }
-  }
-  std::string table;
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < widths.size(); ++i) {
-      absl::StrAppend(&table, row[i],
-                      std::string(widths[i] - row[i].size() + 2, ' '));
-    }
-    absl::StrAppend(&table, row.back(), "\n");
-  }
-  return table;
+  return Table(rows);
 }
 
 std::string ConditionTypes(

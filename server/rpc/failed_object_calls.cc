@@ -31,8 +31,8 @@ std::string ToAudit(v1::FailedObjectSelection selection, int64_t objects) {
     selection.mutable_keys()->DeleteSubrange(
         kAuditKeysMax, selection.keys_size() - kAuditKeysMax);
   }
-  return absl::StrCat(R"({"selection":)", ToJson(selection),
-                      R"(,"objects":")", objects, R"("})");
+  return absl::StrCat(R"({"selection":)", ToJson(selection), R"(,"objects":")",
+                      objects, R"("})");
 }
 
 // Does `change` to the objects that the request selects.

@@ -90,7 +90,8 @@ ObjectWorkFilter FromProto(const v1::FailedObjectSelection& selection,
     v1::FailedObjectSelection others = selection;
     others.clear_all();
     if (SelectsAny(others)) {
-      refuse("INVALID_FILTER", "all", "all of them, or those that fit the rest");
+      refuse("INVALID_FILTER", "all",
+             "all of them, or those that fit the rest");
     }
   }
   ObjectWorkFilter filter{
@@ -100,9 +101,9 @@ ObjectWorkFilter FromProto(const v1::FailedObjectSelection& selection,
       .first_failure_until = std::nullopt,
       .dead = std::nullopt};
   if (selection.has_min_age()) {
-    filter.first_failure_until =
-        now - absl::Seconds(selection.min_age().seconds()) -
-        absl::Nanoseconds(selection.min_age().nanos());
+    filter.first_failure_until = now -
+                                 absl::Seconds(selection.min_age().seconds()) -
+                                 absl::Nanoseconds(selection.min_age().nanos());
   }
   return filter;
 }

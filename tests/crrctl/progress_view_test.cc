@@ -56,17 +56,42 @@ TEST(ProgressLineTest, SaysHowFarItIs) {
   EXPECT_EQ(ProgressLine(HalfWay()),
             "historical 42.0% 2100/5000 live pending=3 "
             "last_sync=unknown(HISTORICAL_OPEN) applied=7 filtered=4 "
-            "state=ACTIVE conditions=-");
+            "resync=0 failed=0 verification=- state=ACTIVE conditions=-");
   EXPECT_EQ(ProgressLine(InStep()),
             "historical 100.0% 5000/5000 live pending=0 "
             "last_sync=2027-01-15T08:00:00.000Z applied=7 filtered=4 "
-            "state=ACTIVE conditions=-");
+            "resync=0 failed=0 verification=- state=ACTIVE conditions=-");
 }
 
 TEST(ProgressLineTest, SaysWhenThereIsNoHistory) {
   v1::RuleProgress progress = InStep();
   progress.clear_historical();
   EXPECT_THAT(ProgressLine(progress), StartsWith("historical off live "));
+}
+
+v1::Verification* AddVerification(v1::RuleProgress& progress) {
+  v1::Verification* const verification = progress.mutable_verification();
+  verification->set_compared(30'000);
+  verification->set_equal(29'999);
+  verification->set_score(29'999 / 30'000.0);
+  (*verification->mutable_differences())["MISSING"] = 1;
+  return verification;
+}
+
+TEST(ProgressLineTest, SaysWhatFailedAndWhatWasCompared) {
+  v1::RuleProgress progress = InStep();
+  progress.mutable_live()->set_resync(5);
+  progress.mutable_live()->set_failed(2);
+  v1::Verification* const verification = AddVerification(progress);
+  EXPECT_THAT(ProgressLine(progress),
+              HasSubstr(" resync=5 failed=2 verification=0.9999+ "));
+  verification->mutable_end_time()->set_seconds(kSyncSeconds);
+  EXPECT_THAT(ProgressLine(progress), HasSubstr(" verification=0.9999 "));
+  verification->set_score(1);
+  EXPECT_THAT(ProgressLine(progress), HasSubstr(" verification=1.0000 "));
+  // Nothing is compared yet.
+  verification->Clear();
+  EXPECT_THAT(ProgressLine(progress), HasSubstr(" verification=-+ "));
 }
 
 TEST(ProgressLineTest, NamesConditions) {
@@ -113,6 +138,22 @@ TEST(ProgressFrameTest, NeitherRateNorTimeLeftOnceComplete) {
   EXPECT_THAT(lines[1], Not(HasSubstr("/s")));
   EXPECT_THAT(lines[2],
               HasSubstr("in step until 2027-01-15T08:00:00.000Z  lag 2s"));
+}
+
+TEST(ProgressFrameTest, AVerificationHasALine) {
+  v1::RuleProgress progress = InStep();
+  progress.mutable_live()->set_resync(5);
+  progress.mutable_live()->set_failed(2);
+  v1::Verification* const verification = AddVerification(progress);
+  auto lines = ProgressFrame(progress, std::nullopt, 200);
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_THAT(lines[2], HasSubstr("  resync 5  failed 2"));
+  EXPECT_EQ(lines[3],
+            "verified   compared 30000  equal 29999  score 0.9999  MISSING 1  "
+            "under way");
+  verification->mutable_end_time()->set_seconds(kSyncSeconds);
+  lines = ProgressFrame(progress, std::nullopt, 200);
+  EXPECT_THAT(lines[3], HasSubstr("  2027-01-15T08:00:00.000Z"));
 }
 
 TEST(ProgressFrameTest, ConditionsHaveTheirRemedy) {

@@ -66,7 +66,8 @@ class FailedObjectsTest : public test::RuleWorld {
     lease.mutable_cursor()->set_sequence(sequence);
     return copier_->Commit(checkpoint);
   }
-  // Takes all attempts of the object whose lease comes next, which has used some.
+  // Takes all attempts of the object whose lease comes next, which has used
+  // some.
   void UseUpAttempts(const std::string& reason, int64_t used = 0) {
     for (int64_t i = used; i < limits::kObjectAttemptsMax; ++i) {
       copier_->FailObject(copier_->AwaitGrant(v1::Lease::OBJECT), reason,
@@ -78,9 +79,8 @@ class FailedObjectsTest : public test::RuleWorld {
     v1::RetryFailedObjectsResponse response;
     const grpc::Status status =
         Call(server_.rules(), &Rules::RetryFailedObjects,
-             FromJson<v1::RetryFailedObjectsRequest>(
-                 absl::StrCat(R"({"name":")", rule_, R"(","selection":{)",
-                              selection, "}}")),
+             FromJson<v1::RetryFailedObjectsRequest>(absl::StrCat(
+                 R"({"name":")", rule_, R"(","selection":{)", selection, "}}")),
              &response);
     EXPECT_TRUE(status.ok()) << RefusalOf(status);
     return response;
@@ -89,9 +89,8 @@ class FailedObjectsTest : public test::RuleWorld {
     v1::SkipFailedObjectsResponse response;
     const grpc::Status status =
         Call(server_.rules(), &Rules::SkipFailedObjects,
-             FromJson<v1::SkipFailedObjectsRequest>(
-                 absl::StrCat(R"({"name":")", rule_, R"(","selection":{)",
-                              selection, "}}")),
+             FromJson<v1::SkipFailedObjectsRequest>(absl::StrCat(
+                 R"({"name":")", rule_, R"(","selection":{)", selection, "}}")),
              &response);
     EXPECT_TRUE(status.ok()) << RefusalOf(status);
     return response;
@@ -99,8 +98,8 @@ class FailedObjectsTest : public test::RuleWorld {
   std::vector<std::string> Keys(const std::string& request) {
     std::vector<std::string> keys;
     for (const auto& object :
-         FailedObjects(FromJson<v1::ListFailedObjectsRequest>(absl::StrCat(
-             R"({"parent":")", rule_, "\"", request, "}")))) {
+         FailedObjects(FromJson<v1::ListFailedObjectsRequest>(
+             absl::StrCat(R"({"parent":")", rule_, "\"", request, "}")))) {
       keys.push_back(object.key());
     }
     return keys;
@@ -323,15 +322,17 @@ TEST_F(FailedObjectsTest, HistoryIsNotWholeWhileAnObjectIsApart) {
 
 TEST_F(FailedObjectsTest, OnlyThoseThatFitAllThatIsSet) {
   v1::Lease lane = StartLog({"a/1", "a/2", "b/1", "b/2"});
-  ASSERT_EQ(SendApart(lane, 2, {Failure("a/1", "NO_ACCESS", 1),
-                                Failure("a/2", "DATA_LOSS", 1)})
+  ASSERT_EQ(SendApart(lane, 2,
+                      {Failure("a/1", "NO_ACCESS", 1),
+                       Failure("a/2", "DATA_LOSS", 1)})
                 .result(),
             v1::CheckpointAck::RECORDED);
   for (int i = 0; i < 2; ++i) copier_->AwaitGrant(v1::Lease::OBJECT);
   server_.clock().Advance(absl::Seconds(5));
   copier_->Heartbeat();
-  ASSERT_EQ(SendApart(lane, 4, {Failure("b/1", "NO_ACCESS", 1),
-                                Failure("b/2", "NO_ACCESS", 1)})
+  ASSERT_EQ(SendApart(lane, 4,
+                      {Failure("b/1", "NO_ACCESS", 1),
+                       Failure("b/2", "NO_ACCESS", 1)})
                 .result(),
             v1::CheckpointAck::RECORDED);
   // b/1 becomes a dead letter; the others stay in the copier's hands.
@@ -359,9 +360,9 @@ TEST_F(FailedObjectsTest, OnlyThoseThatFitAllThatIsSet) {
   EXPECT_THAT(Keys(R"(,"state":"RETRYING","selection":{"prefix":"b/"})"),
               ElementsAre("b/2"));
   // By pages, in order, and only for the query that they are of.
-  auto request = FromJson<v1::ListFailedObjectsRequest>(absl::StrCat(
-      R"({"parent":")", rule_,
-      R"(","pageSize":2,"selection":{"reason":"NO_ACCESS"}})"));
+  auto request = FromJson<v1::ListFailedObjectsRequest>(
+      absl::StrCat(R"({"parent":")", rule_,
+                   R"(","pageSize":2,"selection":{"reason":"NO_ACCESS"}})"));
   v1::ListFailedObjectsResponse page;
   const auto list = [&] {
     return Call(server_.rules(), &Rules::ListFailedObjects, request, &page);
@@ -370,8 +371,8 @@ TEST_F(FailedObjectsTest, OnlyThoseThatFitAllThatIsSet) {
   EXPECT_EQ(page.failed_objects_size(), 2);
   ASSERT_FALSE(page.next_page_token().empty());
   request.set_page_token(page.next_page_token());
-  for (const char* json : {R"({"selection":{"prefix":"b"}})",
-                           R"({"state":"RETRYING"})"}) {
+  for (const char* json :
+       {R"({"selection":{"prefix":"b"}})", R"({"state":"RETRYING"})"}) {
     const auto same = request;
     request.MergeFrom(FromJson<v1::ListFailedObjectsRequest>(json));
     EXPECT_REFUSED(list(), INVALID_ARGUMENT, "INVALID_PAGE_TOKEN");

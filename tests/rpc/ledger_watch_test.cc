@@ -76,8 +76,7 @@ TEST_F(LedgerWatchTest, WhatIsTouchedIsCheckedAndNothingElse) {
   checkpoint.mutable_to()->set_sequence(2);
   checkpoint.set_applied(1);
   *checkpoint.add_failed() = Failure("b", "NO_ACCESS", 1);
-  EXPECT_EQ(copier_->Commit(checkpoint).result(),
-            v1::CheckpointAck::RECORDED);
+  EXPECT_EQ(copier_->Commit(checkpoint).result(), v1::CheckpointAck::RECORDED);
   AwaitCheck();
   EXPECT_EQ(Checked(), 2);
   EXPECT_EQ(Metric("crr_failed_objects{state=\"RETRYING\"}"), 1);
@@ -119,8 +118,7 @@ TEST_F(LedgerWatchTest, DeadLettersAreCountedTwice) {
   v1::Checkpoint checkpoint = test::CheckpointOf(lease);
   checkpoint.mutable_to()->set_sequence(1);
   *checkpoint.add_failed() = Failure("a", "NO_ACCESS", 1);
-  ASSERT_EQ(copier_->Commit(checkpoint).result(),
-            v1::CheckpointAck::RECORDED);
+  ASSERT_EQ(copier_->Commit(checkpoint).result(), v1::CheckpointAck::RECORDED);
   // The rule has nothing logged any more; the object stands in a row of its
   // own, which says one change more than was ever published.
   RestartWith("UPDATE object_work SET changes = 2");

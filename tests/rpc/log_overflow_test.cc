@@ -79,9 +79,9 @@ TEST_F(LogOverflowTest, IsAcknowledgedDroppedComparedAndOver) {
   const absl::Time t0 = server_.clock().WallNow();
   CompleteThrough(t0 + absl::Seconds(1));
   EXPECT_EQ(SyncTime(), t0 + absl::Seconds(1));
-  ASSERT_TRUE(publisher_.Batch(++batches_, {Large(t0 + absl::Seconds(2)),
-                                            Large(t0 + absl::Seconds(3)),
-                                            Large(t0 + absl::Seconds(4))}));
+  ASSERT_TRUE(publisher_.Batch(
+      ++batches_, {Large(t0 + absl::Seconds(2)), Large(t0 + absl::Seconds(3)),
+                   Large(t0 + absl::Seconds(4))}));
   const v1::Lease log = copier_->AwaitGrant(v1::Lease::CHANGES);
   const auto ack = publisher_.Batch(++batches_, {Large(t0 + absl::Seconds(5))});
   ASSERT_TRUE(ack.has_value());
@@ -160,8 +160,8 @@ TEST_F(LogOverflowTest, OfAPausedRuleWaits) {
 TEST_F(LogOverflowTest, OutlivesARestart) {
   rule_ = StartRule("hz-1", "sh-1").name();
   const absl::Time t0 = server_.clock().WallNow();
-  ASSERT_TRUE(publisher_.Batch(
-      ++batches_, {Large(t0), Large(t0), Large(t0), Large(t0)}));
+  ASSERT_TRUE(publisher_.Batch(++batches_,
+                               {Large(t0), Large(t0), Large(t0), Large(t0)}));
   copier_->Release(copier_->AwaitGrant(v1::Lease::INVENTORY));
   Restart();
   Connect();

@@ -54,10 +54,10 @@ class VerifyRuleTest : public test::RuleWorld {
     ASSERT_EQ(copier_->Commit(listed).result(), v1::CheckpointAck::RECORDED);
   }
   // All of the lease's range is compared.
-  v1::CheckpointAck Compare(const v1::Lease& lease, int64_t equal,
-                            const std::vector<v1::ObjectFailure>& differences =
-                                {},
-                            const std::vector<std::string>& foreign = {}) {
+  v1::CheckpointAck Compare(
+      const v1::Lease& lease, int64_t equal,
+      const std::vector<v1::ObjectFailure>& differences = {},
+      const std::vector<std::string>& foreign = {}) {
     v1::Checkpoint checkpoint = CheckpointOf(lease);
     checkpoint.mutable_to()->set_key(
         lease.range_end().empty() ? "z" : lease.range_end());
@@ -134,8 +134,7 @@ TEST_F(VerifyRuleTest, ComparesAndRepairs) {
   EXPECT_TRUE(apart[0].repair());
   EXPECT_EQ(apart[0].changes(), 0);
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(Progress(rule_).live().last_sync_unknown_reason(),
-              "REPAIR_OPEN");
+    EXPECT_EQ(Progress(rule_).live().last_sync_unknown_reason(), "REPAIR_OPEN");
     EXPECT_EQ(FinishObject(copier_->AwaitGrant(v1::Lease::OBJECT)).result(),
               v1::CheckpointAck::RECORDED);
   }
@@ -171,8 +170,7 @@ TEST_F(VerifyRuleTest, OfAllObjectsWhereHistoryIsReplicated) {
   ASSERT_EQ(copier_->Commit(history).result(), v1::CheckpointAck::RECORDED);
   ASSERT_TRUE(Verify().ok());
   List();
-  EXPECT_FALSE(
-      copier_->AwaitGrant(v1::Lease::VERIFY).has_changed_since());
+  EXPECT_FALSE(copier_->AwaitGrant(v1::Lease::VERIFY).has_changed_since());
 }
 
 TEST_F(VerifyRuleTest, OnlyAnActiveRule) {
