@@ -21,6 +21,7 @@ class BackfillLane final : public CopyLane {
         lease_(context.link.lease()),
         clock_(context.clock),
         window_entries_(context.timing.window_entries),
+        isolate_first_(lease_.isolate_first()),
         begin_(std::max(lease_.range_start(), lease_.cursor().key())),
         walk_(*ends.source, ends.rule.source_bucket,
               {lease_.prefixes().begin(), lease_.prefixes().end()}, begin_,
@@ -38,14 +39,19 @@ class BackfillLane final : public CopyLane {
     while (window.CanStart() && low_water_.open() < window_entries_) {
       if (listed_.empty() && !ListMore()) return;
       if (listed_.empty()) continue;
-      low_water_.Begin(listed_.front());
-      window.Start(listed_.front(), CopyReason::kBackfill);
+      const std::string key = std::move(listed_.front());
       listed_.pop_front();
+      low_water_.Begin(key);
+      if (std::exchange(isolate_first_, false)) {
+        low_water_.Settle(key, CountsOf(key, CopierLost()));
+        return;
+      }
+      window.Start(key, CopyReason::kBackfill);
     }
   }
 
   void Settle(const CopyWindow::Done& done) override {
-    low_water_.Settle(done.key, CountsOf(done.result));
+    low_water_.Settle(done.key, CountsOf(done.key, done.result));
   }
 
   int64_t Unreported() const override { return low_water_.ready(); }
@@ -56,13 +62,13 @@ class BackfillLane final : public CopyLane {
 
   v1::Checkpoint TakeInterval() override {
     const LowWater<std::string>::Interval interval = low_water_.Take();
-    v1::Checkpoint checkpoint;
-    SetCounts(interval.counts, checkpoint);
-    checkpoint.set_complete(Finished());
+    v1::Checkpoint checkpoint = CheckpointOf(interval.counts);
+    const bool complete = Finished() && low_water_.ready() == 0;
+    checkpoint.set_complete(complete);
     checkpoint.mutable_to()->set_key(
-        Finished() && !lease_.range_end().empty() ? lease_.range_end()
-        : interval.to == begin_                   ? lease_.cursor().key()
-                                                  : interval.to);
+        complete && !lease_.range_end().empty() ? lease_.range_end()
+        : interval.to == begin_                 ? lease_.cursor().key()
+                                                : interval.to);
     return checkpoint;
   }
 
@@ -90,6 +96,7 @@ class BackfillLane final : public CopyLane {
   const v1::Lease& lease_;
   const Clock& clock_;
   const size_t window_entries_;
+  bool isolate_first_;
   const std::string begin_;  // Keys above this are still to be done.
   KeyWalk walk_;
   std::deque<std::string> listed_;  // Not started yet.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "client/copier/failure_reason.h"
 
 namespace crr {
 
@@ -11,8 +12,7 @@ void ChangeQueue::Add(int64_t sequence, const std::string& key,
   low_water_.Begin(sequence);
   Key& state = keys_[key];
   if (state.waiting.empty() && state.in_work.empty()) turns_.push_back(key);
-  state.waiting.push_back(sequence);
-  state.reason = reason;
+  state.waiting.push_back({sequence, reason});
 }
 
 std::optional<ChangeQueue::Work> ChangeQueue::Next() {
@@ -21,19 +21,31 @@ std::optional<ChangeQueue::Work> ChangeQueue::Next() {
   turns_.pop_front();
   Key& state = keys_.at(key);
   state.in_work = std::exchange(state.waiting, {});
-  return Work{std::move(key), state.reason};
+  return Work{std::move(key), state.in_work.back().reason};
 }
 
-void ChangeQueue::Settle(const std::string& key, const CopyResult& result) {
+void ChangeQueue::Settle(const std::string& key,
+                         const absl::StatusOr<CopyResult>& result) {
   const auto found = keys_.find(key);
   CRR_CHECK(found != keys_.end() && !found->second.in_work.empty());
   Key& state = found->second;
-  const int64_t last = state.in_work.back();
-  state.in_work.pop_back();
-  for (const int64_t earlier : state.in_work) {
-    low_water_.Settle(earlier, {.collapsed = 1});
+  if (!result.ok()) {
+    Counts counts = CountsOf(key, result);
+    for (const auto* changes : {&state.in_work, &state.waiting}) {
+      for (const Change& change : *changes) {
+        counts.failed.at(key).deletion = change.reason == CopyReason::kDelete;
+        low_water_.Settle(change.sequence, counts);
+      }
+    }
+    keys_.erase(found);
+    return;
   }
-  low_water_.Settle(last, CountsOf(result));
+  const int64_t last = state.in_work.back().sequence;
+  state.in_work.pop_back();
+  for (const Change& earlier : state.in_work) {
+    low_water_.Settle(earlier.sequence, {.collapsed = 1});
+  }
+  low_water_.Settle(last, CountsOf(key, result));
   state.in_work.clear();
   if (state.waiting.empty()) {
     keys_.erase(found);
@@ -42,10 +54,18 @@ void ChangeQueue::Settle(const std::string& key, const CopyResult& result) {
   }
 }
 
-Counts CountsOf(const CopyResult& result) {
-  Counts counts{.bytes = result.bytes};
-  if (result.outcome == CopyResult::Outcome::kFiltered) {
-    counts.filtered[result.filter_reason] = 1;
+Counts CountsOf(const std::string& key,
+                const absl::StatusOr<CopyResult>& result) {
+  Counts counts;
+  if (!result.ok()) {
+    counts.failed[key] = {.reason = ReasonOf(result.status()),
+                          .message = MessageOf(result.status()),
+                          .size_bytes = SizeOf(result.status())};
+    return counts;
+  }
+  counts.bytes = result->bytes;
+  if (result->outcome == CopyResult::Outcome::kFiltered) {
+    counts.filtered[result->filter_reason] = 1;
   } else {
     counts.applied = 1;
   }

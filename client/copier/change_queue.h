@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/string_view.h"
+#include "absl/status/statusor.h"
 #include "client/copier/copy_key.h"
 #include "client/copier/low_water.h"
 
@@ -20,7 +20,8 @@ namespace crr {
 // A look at a key brings over whatever is at the source by then, so of changes
 // that wait for the same key only the last is worked on. The earlier ones count
 // as collapsed, and only once the last is settled: until then nothing at the
-// destination stands for them. Thread-compatible.
+// destination stands for them. A key that fails takes along what came for it
+// since: whoever looks at it next sees that, too. Thread-compatible.
 class ChangeQueue {
  public:
   // Everything up to and with `cursor` is settled.
@@ -36,8 +37,10 @@ class ChangeQueue {
   // The next key to be looked at; absent when there is none. A key is handed
   // out again only after its Settle.
   std::optional<Work> Next();
-  // Requires: `key` was handed out.
-  void Settle(const std::string& key, const CopyResult& result);
+  // An error is that of a key that leaves the lane. Requires: `key` was handed
+  // out.
+  void Settle(const std::string& key,
+              const absl::StatusOr<CopyResult>& result);
 
   // Changes that are not below the low-water mark.
   size_t open() const { return low_water_.open(); }
@@ -45,10 +48,13 @@ class ChangeQueue {
   LowWater<int64_t>::Interval Take() { return low_water_.Take(); }
 
  private:
+  struct Change {
+    int64_t sequence;
+    CopyReason reason;
+  };
   struct Key {
-    std::vector<int64_t> waiting;  // Rising.
-    CopyReason reason = CopyReason::kOtherChange;  // Of the last in `waiting`.
-    std::vector<int64_t> in_work;  // Rising; empty when not handed out.
+    std::vector<Change> waiting;  // Rising.
+    std::vector<Change> in_work;  // Rising; empty when not handed out.
   };
 
   LowWater<int64_t> low_water_;
@@ -56,8 +62,9 @@ class ChangeQueue {
   std::deque<std::string> turns_;  // Keys to be handed out, each once.
 };
 
-// What a settled key counts as.
-Counts CountsOf(const CopyResult& result);
+// What one entry of a settled key counts as.
+Counts CountsOf(const std::string& key,
+                const absl::StatusOr<CopyResult>& result);
 
 }  // namespace crr
 

@@ -24,6 +24,7 @@ class ChangesLane final : public CopyLane {
   ChangesLane(const RunnerContext& context, const LeaseEnds& ends)
       : CopyLane(context, ends.rule),
         window_entries_(context.timing.window_entries),
+        isolate_first_(context.link.lease().isolate_first()),
         received_(context.link.lease().cursor().sequence()),
         queue_(received_) {}
 
@@ -45,6 +46,10 @@ class ChangesLane final : public CopyLane {
     while (window.CanStart()) {
       const auto work = queue_.Next();
       if (!work.has_value()) return;
+      if (std::exchange(isolate_first_, false)) {
+        queue_.Settle(work->key, CopierLost());
+        return;
+      }
       window.Start(work->key, work->reason);
     }
   }
@@ -58,8 +63,7 @@ class ChangesLane final : public CopyLane {
 
   v1::Checkpoint TakeInterval() override {
     const LowWater<int64_t>::Interval interval = queue_.Take();
-    v1::Checkpoint checkpoint;
-    SetCounts(interval.counts, checkpoint);
+    v1::Checkpoint checkpoint = CheckpointOf(interval.counts);
     checkpoint.mutable_to()->set_sequence(interval.to);
     return checkpoint;
   }
@@ -101,6 +105,7 @@ class ChangesLane final : public CopyLane {
   }
 
   const size_t window_entries_;
+  bool isolate_first_;
   int64_t received_;
   // Bounded by the credit that the copier gave the server.
   std::deque<Arrived> arrived_;

@@ -29,8 +29,9 @@ Checkpointer::Answer Checkpointer::Handle(
       repeat_at_.reset();
       return Answer::kCursorDiffers;
     case v1::CheckpointAck::STORAGE_FULL:
+    case v1::CheckpointAck::OBJECTS_FULL:
       repeat_at_ = clock_.Now() + backoff_.Next();
-      return Answer::kStorageFull;
+      return Answer::kFull;
     default:
       return Answer::kFenced;
   }
@@ -53,11 +54,11 @@ Checkpointer::Answer Checkpointer::SendAndWait(v1::Checkpoint checkpoint) {
     const LeaseLink::News news = link_.Wait(NextDue());
     if (link_.lost()) return Answer::kFenced;
     const Answer answer = Handle(news.ack);
-    if (answer != Answer::kNone && answer != Answer::kStorageFull) {
+    if (answer != Answer::kNone && answer != Answer::kFull) {
       return answer;
     }
-    if (storage_full() && link_.draining().has_value()) {
-      return Answer::kStorageFull;
+    if (full() && link_.draining().has_value()) {
+      return Answer::kFull;
     }
     Pump();
   }

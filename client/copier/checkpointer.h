@@ -26,15 +26,15 @@ class Checkpointer {
   // `from` is filled in. Requires: !in_flight().
   void Send(v1::Checkpoint checkpoint);
   bool in_flight() const { return sent_.has_value(); }
-  // Whether the server could not store it, and it waits to be repeated.
-  bool storage_full() const { return repeat_at_.has_value(); }
+  // Whether the server has no room for it, and it waits to be repeated.
+  bool full() const { return repeat_at_.has_value(); }
 
   enum class Answer {
     kNone,           // No answer, or none to what was sent.
     kRecorded,
     kComplete,       // Recorded, and the unit is finished.
     kCursorDiffers,  // The unit stands elsewhere.
-    kStorageFull,    // Will be repeated by Pump.
+    kFull,           // Will be repeated by Pump.
     kFenced,
   };
   Answer Handle(const std::optional<v1::CheckpointAck>& ack);
@@ -43,7 +43,7 @@ class Checkpointer {
   absl::Duration NextDue() const;
 
   // Sends and waits for the end of it: kRecorded, kComplete, kCursorDiffers or
-  // kFenced, which stands for a lost lease too. kStorageFull only when the
+  // kFenced, which stands for a lost lease too. kFull only when the
   // lease was asked for. For runners that do nothing meanwhile.
   Answer SendAndWait(v1::Checkpoint checkpoint);
 

@@ -48,8 +48,14 @@ class KeyCopy {
     // A state that came later has a change of its own, and revisions order the
     // two: what was brought over is complete.
     if (any_settled) return result_;
-    return absl::UnavailableError(
-        "the object moves faster than it can be read");
+    return WithReason(absl::UnavailableError(
+                          "the object moves faster than it can be read"),
+                      kObjectMoving);
+  }
+
+  // Of the object at the source when it was last looked at; 0 for none.
+  int64_t size() const {
+    return origin_.object.has_value() ? origin_.object->size : 0;
   }
 
  private:
@@ -60,6 +66,7 @@ class KeyCopy {
     std::unique_ptr<ObjectReader> reader;
     CRR_ASSIGN_OR_RETURN(Step step, Decide());
     if (step == Step::kCopy) {
+      CRR_RETURN_IF_ERROR(CheckSize());
       CRR_ASSIGN_OR_RETURN(reader,
                            rule_.source->Read(rule_.source_bucket, task_.key));
       if (reader == nullptr) return false;
@@ -84,9 +91,20 @@ class KeyCopy {
                           rule_.destination_bucket, task_.key,
                           replica_.object->etag, Facts(), Mark(), Replica()));
       case Step::kCopy:
+        CRR_RETURN_IF_ERROR(CheckSize());
         return Copy(*reader);
     }
     return absl::InternalError("no such step");
+  }
+
+  absl::Status CheckSize() const {
+    if (task_.large_bytes == 0 || size() <= task_.large_bytes) {
+      return absl::OkStatus();
+    }
+    return WithReason(
+        absl::OutOfRangeError(absl::StrCat("the object has ", size(),
+                                           " bytes: it is copied by itself")),
+        kLargeObject);
   }
 
   absl::StatusOr<Step> Decide() {
@@ -159,7 +177,7 @@ class KeyCopy {
       return WithReason(
           absl::FailedPreconditionError(absl::StrCat(
               "bucket ", rule_.source_bucket, " is not the one of the rule")),
-          "BUCKET_IDENTITY_CHANGED");
+          kBucketIdentityChanged);
     }
     return Settle(replica_.object.has_value() ? Outcome::kDeleted
                                               : Outcome::kNothingToDo,
@@ -262,7 +280,10 @@ class KeyCopy {
 }  // namespace
 
 absl::StatusOr<CopyResult> CopyKey(const CopyRule& rule, const CopyTask& task) {
-  return KeyCopy(rule, task).Run();
+  KeyCopy copy(rule, task);
+  absl::StatusOr<CopyResult> result = copy.Run();
+  if (!result.ok()) return WithSize(result.status(), copy.size());
+  return result;
 }
 
 }  // namespace crr

@@ -45,6 +45,8 @@ struct CopyTask {
   // Called before each part of `bytes` is written; may wait to hold a rate.
   // An error ends the copy with that error.
   std::function<absl::Status(int64_t bytes)> before_part;
+  // Objects of more bytes are not copied in one piece; 0 for no bound.
+  int64_t large_bytes = 0;
 };
 
 struct CopyResult {
@@ -69,8 +71,11 @@ struct CopyResult {
 //   ABORTED             the lease is over
 //   DATA_LOSS           the destination does not hold what was read
 //   FAILED_PRECONDITION the source bucket is not the one that was probed
-//   UNAVAILABLE         the key moved too fast to be read; or the store's
+//   UNAVAILABLE         the key moved too fast to be read, with the reason
+//                       OBJECT_MOVING; or the store's
+//   OUT_OF_RANGE        the object is large: nothing was read, reason LARGE
 //   others              the stores', and those of `before_part`
+// The size of the object, when it was seen, goes along (SizeOf).
 absl::StatusOr<CopyResult> CopyKey(const CopyRule& rule, const CopyTask& task);
 
 }  // namespace crr

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/copier/failure_reason.h"
+
 namespace crr {
 
 CopyLane::CopyLane(const RunnerContext& context, const CopyRule& rule)
@@ -31,11 +33,11 @@ RunEnd CopyLane::Run() {
       case Checkpointer::Answer::kRecorded:
         troubles_.Wiped();
         break;
-      case Checkpointer::Answer::kStorageFull:
+      case Checkpointer::Answer::kFull:
       case Checkpointer::Answer::kNone:
         break;
     }
-    if (drain_reason.has_value() && checkpointer_.storage_full()) {
+    if (drain_reason.has_value() && checkpointer_.full()) {
       return RunEnd::Release(*drain_reason);
     }
     checkpointer_.Pump();
@@ -43,7 +45,7 @@ RunEnd CopyLane::Run() {
       return RunEnd::Failed(status);
     }
     for (const CopyWindow::Done& done : window_.Pump()) Settle(done);
-    if (!drain_reason.has_value()) StartMore(window_);
+    if (!drain_reason.has_value() && MayStart()) StartMore(window_);
 
     const bool drained = drain_reason.has_value() && window_.in_slots() == 0;
     if (checkpointer_.in_flight()) continue;
@@ -56,8 +58,15 @@ RunEnd CopyLane::Run() {
   }
 }
 
+bool CopyLane::MayStart() const {
+  return !link_.lease().serial() ||
+         (Unreported() == 0 && !checkpointer_.in_flight());
+}
+
 bool CopyLane::ReportIsDue() const {
-  return Unreported() >= timing_.checkpoint_entries ||
+  const int64_t entries =
+      link_.lease().serial() ? 1 : timing_.checkpoint_entries;
+  return Unreported() >= entries ||
          (Unreported() > 0 &&
           clock_.Now() - last_report_ >= timing_.checkpoint_interval);
 }
@@ -72,13 +81,31 @@ absl::Duration CopyLane::UntilDue() const {
   return due;
 }
 
-void SetCounts(const Counts& counts, v1::Checkpoint& checkpoint) {
+v1::Checkpoint CopyLane::CheckpointOf(const Counts& counts) const {
+  v1::Checkpoint checkpoint;
   checkpoint.set_applied(counts.applied);
   checkpoint.set_collapsed(counts.collapsed);
   checkpoint.set_bytes(counts.bytes);
   for (const auto& [reason, n] : counts.filtered) {
     (*checkpoint.mutable_filtered())[reason] = n;
   }
+  const bool changes = link_.lease().kind() == v1::Lease::CHANGES;
+  for (const auto& [key, failure] : counts.failed) {
+    v1::ObjectFailure& failed = *checkpoint.add_failed();
+    failed.set_key(key);
+    failed.set_reason(failure.reason);
+    failed.set_message(failure.message);
+    failed.set_changes(changes ? failure.entries : 0);
+    failed.set_deletion(failure.deletion);
+    failed.set_size_bytes(failure.size_bytes);
+  }
+  return checkpoint;
+}
+
+absl::Status CopyLane::CopierLost() {
+  return WithReason(
+      absl::InternalError("copiers were lost when this was first in line"),
+      "COPIER_LOST");
 }
 
 }  // namespace crr

@@ -28,7 +28,10 @@ struct RunnerContext {
 };
 
 // The loop of a runner that copies keys under one lease and reports how far it
-// has come. Subclasses say which keys. Belongs to one thread.
+// has come. Subclasses say which keys. What keeps failing, and what is large,
+// leaves the lane with a checkpoint. A serial lease starts a key only when
+// nothing is in work and all that is settled is recorded. Belongs to one
+// thread.
 class CopyLane {
  public:
   // `rule` must outlive this object.
@@ -54,8 +57,13 @@ class CopyLane {
   virtual absl::Duration NextDue() const = 0;
 
   TroubleReporter& troubles() { return troubles_; }
+  // What a checkpoint says of the entries in its interval.
+  v1::Checkpoint CheckpointOf(const Counts& counts) const;
+  // Why the first entry of a lease with `isolate_first` leaves the lane.
+  static absl::Status CopierLost();
 
  private:
+  bool MayStart() const;
   bool ReportIsDue() const;
   absl::Duration UntilDue() const;
 
@@ -67,9 +75,6 @@ class CopyLane {
   Ticks last_report_;
   CopyWindow window_;
 };
-
-// Fills in what a checkpoint says of the entries in its interval.
-void SetCounts(const Counts& counts, v1::Checkpoint& checkpoint);
 
 }  // namespace crr
 

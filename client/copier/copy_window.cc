@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "client/copier/failure_reason.h"
 
 namespace crr {
 namespace {
@@ -30,6 +31,11 @@ CopyWindow::CopyWindow(const CopyRule& rule, LeaseLink& link, SlotPool& pool,
       lane_(pool.OpenLane()) {}
 
 bool CopyWindow::CanStart() const {
+  const bool in_work = in_slots_ > 0 || !failing_.empty();
+  return CanSubmit() && !(link_.lease().serial() && in_work);
+}
+
+bool CopyWindow::CanSubmit() const {
   return in_slots_ < in_slots_max_ && link_.guard().StartAllowed() &&
          !link_.draining().has_value() &&
          rate_.Debt() == absl::ZeroDuration();
@@ -49,15 +55,16 @@ std::vector<CopyWindow::Done> CopyWindow::Pump() {
   std::vector<Done> done;
   for (Attempt& attempt : ended) {
     if (attempt.result.ok()) {
-      failing_.erase(attempt.key);
-      done.push_back({std::move(attempt.key), *std::move(attempt.result)});
-    } else {
-      Failed(std::move(attempt));
+      ++settled_;
+    } else if (!Failed(attempt)) {
+      continue;
     }
+    failing_.erase(attempt.key);
+    done.push_back({std::move(attempt.key), std::move(attempt.result)});
   }
   for (auto& [key, failing] : failing_) {
     if (!failing.due.has_value() || *failing.due > clock_.Now()) continue;
-    if (!CanStart()) break;
+    if (!CanSubmit()) break;
     failing.due.reset();
     Submit(key, failing.reason, /*unproven=*/true);
   }
@@ -89,7 +96,8 @@ void CopyWindow::Submit(const std::string& key, CopyReason reason,
       .may_commit =
           [this] { return link_.MayGoOn().ok() && link_.guard().MayCommit(); },
       .before_part =
-          [this](int64_t bytes) { return link_.Pause(rate_.Take(bytes)); }};
+          [this](int64_t bytes) { return link_.Pause(rate_.Take(bytes)); },
+      .large_bytes = link_.lease().large_object_bytes()};
   lane_->Submit([this, task = std::move(task)] {
     absl::StatusOr<CopyResult> result = Copy(task);
     {
@@ -105,8 +113,10 @@ absl::StatusOr<CopyResult> CopyWindow::Copy(const CopyTask& task) {
   return CopyKey(rule_, task);
 }
 
-void CopyWindow::Failed(Attempt attempt) {
+bool CopyWindow::Failed(const Attempt& attempt) {
   const absl::Status& status = attempt.result.status();
+  const FailureScope scope = ScopeOf(status);
+  if (scope == FailureScope::kLarge) return true;
   Failing& failing =
       failing_
           .try_emplace(attempt.key,
@@ -115,9 +125,14 @@ void CopyWindow::Failed(Attempt attempt) {
   failing.reason = attempt.reason;
   failing.due = clock_.Now() + failing.backoff.Next();
   // Stopped by the lease, not by the object.
-  if (absl::IsAborted(status) || absl::IsCancelled(status)) return;
-  ++failing.failures;
-  troubles_.Failed(attempt.key, failing.failures, status);
+  if (absl::IsAborted(status) || absl::IsCancelled(status)) return false;
+  troubles_.Failed(attempt.key, ++failing.failures, status);
+  if (scope == FailureScope::kObject ||
+      (scope == FailureScope::kStore && settled_ > failing.settled_before)) {
+    ++failing.counted;
+    failing.settled_before = settled_;
+  }
+  return failing.counted == kLaneFailures;
 }
 
 }  // namespace crr

@@ -23,9 +23,17 @@
 
 namespace crr {
 
-// The keys that one lease has in work. Each stays until it is settled: what
-// fails is tried again, each by its own back-off, and nothing else waits for
-// it. Holds the lease's rate and starts nothing that the lease does not allow.
+// Failures of one key after which it leaves its lane.
+inline constexpr int kLaneFailures = 3;
+
+// The keys that one lease has in work. What fails is tried again, each by its
+// own back-off, and nothing else waits for it. Holds the lease's rate and starts
+// nothing that the lease does not allow; of a serial lease, one key at a time.
+//
+// A key is given up, to leave the lane, after kLaneFailures in a row. A failure
+// that is the store's counts only when another key was settled since the last
+// one that counted: what fails for all is no matter of this key. What is large
+// is given up at once, and what ends the lease never counts.
 //
 // Belongs to the runner's thread; slots reach it through what is guarded only.
 // Destroying it waits for what is in a slot.
@@ -44,9 +52,9 @@ class CopyWindow {
 
   struct Done {
     std::string key;
-    CopyResult result;
+    absl::StatusOr<CopyResult> result;  // An error: the key is given up.
   };
-  // Takes what is settled and starts again what is due.
+  // Takes what is settled or given up and starts again what is due.
   std::vector<Done> Pump();
   // How long until Pump or Start has something to do that nothing rings for.
   absl::Duration NextDue() const;
@@ -57,6 +65,8 @@ class CopyWindow {
   struct Failing {
     Backoff backoff;
     int failures = 0;
+    int counted = 0;  // Of the failures, towards kLaneFailures.
+    int64_t settled_before = -1;  // When the last one counted.
     CopyReason reason = CopyReason::kBackfill;
     std::optional<Ticks> due;  // Absent while in a slot.
   };
@@ -66,9 +76,12 @@ class CopyWindow {
     absl::StatusOr<CopyResult> result;
   };
 
+  // Whether a slot may be taken.
+  bool CanSubmit() const;
   void Submit(const std::string& key, CopyReason reason, bool unproven);
   absl::StatusOr<CopyResult> Copy(const CopyTask& task);
-  void Failed(Attempt attempt);
+  // Whether the key is given up.
+  bool Failed(const Attempt& attempt);
 
   const CopyRule& rule_;
   LeaseLink& link_;
@@ -78,6 +91,7 @@ class CopyWindow {
   TokenBucket rate_;
   const size_t in_slots_max_;
   size_t in_slots_ = 0;
+  int64_t settled_ = 0;  // Keys, so far.
   std::map<std::string, Failing> failing_;
 
   Mutex mu_;

@@ -4,12 +4,14 @@
 #include <utility>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace crr {
 namespace {
 
 constexpr char kPayload[] = "crr/reason";
+constexpr char kSizePayload[] = "crr/size";
 constexpr size_t kMessageBytesMax = 1'024;
 
 }  // namespace
@@ -36,6 +38,36 @@ std::string ReasonOf(const absl::Status& status) {
       return "STORE_NOT_ALLOWED";
     default:
       return "STORE_FAILED";
+  }
+}
+
+absl::Status WithSize(absl::Status status, int64_t size_bytes) {
+  status.SetPayload(kSizePayload, absl::Cord(absl::StrCat(size_bytes)));
+  return status;
+}
+
+int64_t SizeOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kSizePayload);
+  int64_t size = 0;
+  return payload && absl::SimpleAtoi(std::string(*payload), &size) ? size : 0;
+}
+
+FailureScope ScopeOf(const absl::Status& status) {
+  const std::string reason = ReasonOf(status);
+  if (reason == kBucketIdentityChanged) return FailureScope::kLease;
+  if (reason == kLargeObject) return FailureScope::kLarge;
+  if (reason == kObjectMoving) return FailureScope::kObject;
+  switch (status.code()) {
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+      return FailureScope::kLease;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDeadlineExceeded:
+      return FailureScope::kStore;
+    default:
+      return FailureScope::kObject;
   }
 }
 

@@ -79,7 +79,7 @@ class Inventory {
       case Checkpointer::Answer::kCursorDiffers:
         // The next grant of the unit begins where the server stands.
         return RunEnd::Release("CURSOR_DIFFERS");
-      case Checkpointer::Answer::kStorageFull:
+      case Checkpointer::Answer::kFull:
         return RunEnd::Release(link_.draining().value_or("NOT_RECORDED"));
       default:
         return RunEnd::Over();

@@ -28,7 +28,7 @@ absl::StatusOr<End> OpenEnd(StoreAccess& access,
     return WithReason(
         absl::FailedPreconditionError(absl::StrCat(
             endpoint.bucket(), " is not the one that was probed")),
-        "BUCKET_IDENTITY_CHANGED");
+        kBucketIdentityChanged);
   }
   return end;
 }

@@ -11,11 +11,20 @@ void Counts::Add(const Counts& other) {
   collapsed += other.collapsed;
   for (const auto& [reason, n] : other.filtered) filtered[reason] += n;
   bytes += other.bytes;
+  for (const auto& [key, failure] : other.failed) {
+    const auto [found, first] = failed.try_emplace(key, failure);
+    if (first) continue;
+    Failure latest = failure;
+    latest.entries += found->second.entries;
+    latest.deletion |= found->second.deletion;
+    found->second = std::move(latest);
+  }
 }
 
 int64_t Counts::entries() const {
   int64_t n = applied + collapsed;
   for (const auto& [reason, filtered_n] : filtered) n += filtered_n;
+  for (const auto& [key, failure] : failed) n += failure.entries;
   return n;
 }
 
@@ -36,8 +45,15 @@ void LowWater<Position>::Settle(const Position& position,
   const auto entry = open_.find(position);
   CRR_CHECK(entry != open_.end() && !entry->second.has_value());
   entry->second = counts;
+  Advance();
+}
+
+template <typename Position>
+void LowWater<Position>::Advance() {
   for (auto first = open_.begin();
-       first != open_.end() && first->second.has_value();
+       first != open_.end() && first->second.has_value() &&
+       (first->second->failed.empty() ||
+        counts_.failed.size() < kFailuresPerInterval);
        first = open_.erase(first)) {
     counts_.Add(*first->second);
     mark_ = first->first;
@@ -49,6 +65,7 @@ typename LowWater<Position>::Interval LowWater<Position>::Take() {
   Interval interval{from_, mark_, std::move(counts_)};
   from_ = mark_;
   counts_ = Counts();
+  Advance();
   return interval;
 }
 

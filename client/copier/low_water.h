@@ -9,21 +9,37 @@
 
 namespace crr {
 
+// Why a key leaves its lane.
+struct Failure {
+  std::string reason;
+  std::string message;
+  int64_t entries = 1;     // That it stands for.
+  bool deletion = false;   // Whether one of them is a deletion.
+  int64_t size_bytes = 0;  // At the source; 0 where it is not known.
+
+  friend bool operator==(const Failure&, const Failure&) = default;
+};
+
 // What became of a number of entries.
 struct Counts {
   int64_t applied = 0;
   int64_t collapsed = 0;
   std::map<std::string, int64_t> filtered;  // By reason.
   int64_t bytes = 0;
+  std::map<std::string, Failure> failed;  // By key.
 
   void Add(const Counts& other);
   int64_t entries() const;
   friend bool operator==(const Counts&, const Counts&) = default;
 };
 
+// Keys that may fail in one interval: what one checkpoint takes.
+inline constexpr size_t kFailuresPerInterval = 1'000;
+
 // The place up to which everything is settled, when entries that were begun in
 // order end in any order. Position is int64_t (sequence numbers) or std::string
-// (keys). Thread-compatible.
+// (keys). The mark waits for the next Take when more keys have failed than one
+// interval may tell of. Thread-compatible.
 template <typename Position>
 class LowWater {
  public:
@@ -50,6 +66,8 @@ class LowWater {
   Interval Take();
 
  private:
+  void Advance();
+
   Position from_;
   Position mark_;
   Counts counts_;  // Of (from_, mark_].

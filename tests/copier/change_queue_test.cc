@@ -70,6 +70,33 @@ TEST(ChangeQueueTest, AFilteredKeyCountsByItsReason) {
             (Counts{.collapsed = 1, .filtered = {{"R", 1}}}));
 }
 
+TEST(ChangeQueueTest, AFailedKeyTakesAlongWhatCameForItSince) {
+  ChangeQueue queue(0);
+  queue.Add(1, "k", CopyReason::kOtherChange);
+  queue.Add(2, "k", CopyReason::kOtherChange);
+  queue.Next();
+  queue.Add(3, "other", CopyReason::kOtherChange);
+  queue.Add(4, "k", CopyReason::kDelete);
+  queue.Settle("k", absl::DataLossError("gone"));
+  const auto first = queue.Take();
+  EXPECT_EQ(first.to, 2);
+  ASSERT_EQ(first.counts.failed.size(), 1u);
+  EXPECT_EQ(first.counts.failed.at("k").entries, 2);
+  EXPECT_FALSE(first.counts.failed.at("k").deletion);
+  EXPECT_EQ(first.counts.failed.at("k").reason, "CONTENT_DAMAGED");
+
+  EXPECT_EQ(queue.Next()->key, "other");
+  EXPECT_FALSE(queue.Next().has_value());
+  queue.Add(5, "k", CopyReason::kOtherChange);
+  EXPECT_EQ(queue.Next()->key, "k");
+  queue.Settle("other", kCopied);
+  const auto second = queue.Take();
+  EXPECT_EQ(second.to, 4);
+  EXPECT_EQ(second.counts.applied, 1);
+  EXPECT_EQ(second.counts.failed.at("k").entries, 1);
+  EXPECT_TRUE(second.counts.failed.at("k").deletion);
+}
+
 // Whatever the order: every interval's counts add up to its length, nothing
 // counts twice, and a change is below the mark only when a look that began
 // after it was added has been settled.
@@ -106,7 +133,14 @@ TEST(ChangeQueueTest, CountsAddUpInAnyOrder) {
           if (!in_work.empty()) {
             auto it = in_work.begin();
             std::advance(it, random() % in_work.size());
-            queue.Settle(it->first, kCopied);
+            if (random() % 4 == 0) {
+              queue.Settle(it->first, absl::DataLossError("gone"));
+              for (size_t i = 1; i < key_of.size(); ++i) {
+                if (key_of[i] == it->first) it->second = static_cast<int>(i);
+              }
+            } else {
+              queue.Settle(it->first, kCopied);
+            }
             covered[it->first] = it->second;
             in_work.erase(it);
           }

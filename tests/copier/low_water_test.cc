@@ -36,6 +36,43 @@ TEST(LowWaterTest, TakesNothingTwice) {
   EXPECT_EQ(interval.counts, Counts());
 }
 
+TEST(LowWaterTest, FailuresOfOneKeyAddUp) {
+  LowWater<int64_t> low_water(0);
+  for (int64_t i = 1; i <= 3; ++i) low_water.Begin(i);
+  low_water.Settle(1, {.failed = {{"k", {.reason = "A", .deletion = true}}}});
+  low_water.Settle(2, {.failed = {{"k", {.reason = "B", .size_bytes = 7}}}});
+  low_water.Settle(3, {.failed = {{"other", {.reason = "A"}}}});
+  EXPECT_EQ(low_water.ready(), 3);
+  EXPECT_EQ(low_water.Take().counts.failed,
+            (std::map<std::string, Failure>{
+                {"k",
+                 {.reason = "B",
+                  .entries = 2,
+                  .deletion = true,
+                  .size_bytes = 7}},
+                {"other", {.reason = "A"}}}));
+}
+
+TEST(LowWaterTest, AnIntervalEndsWhereTooManyKeysHaveFailed) {
+  LowWater<int64_t> low_water(0);
+  const auto max = static_cast<int64_t>(kFailuresPerInterval);
+  for (int64_t i = 1; i <= max + 2; ++i) {
+    low_water.Begin(i);
+    low_water.Settle(i, i == max + 1
+                            ? Applied(1)
+                            : Counts{.failed = {{std::to_string(i), {}}}});
+  }
+  const auto first = low_water.Take();
+  EXPECT_EQ(first.to, max + 1);
+  EXPECT_EQ(first.counts.failed.size(), kFailuresPerInterval);
+  EXPECT_EQ(low_water.ready(), 1);
+  const auto second = low_water.Take();
+  EXPECT_EQ(second.from, max + 1);
+  EXPECT_EQ(second.to, max + 2);
+  EXPECT_EQ(second.counts.failed.size(), 1u);
+  EXPECT_EQ(low_water.open(), 0u);
+}
+
 // Whatever the order in which entries end: an interval tells of exactly the
 // entries in it, and ends just below the first that is open.
 TEST(LowWaterTest, IntervalsAreExactInAnyOrderOfCompletion) {
