@@ -80,16 +80,17 @@ class BackfillLane final : public CopyLane {
   // False when there is nothing more, or nothing for now.
   bool ListMore() {
     if (walk_.done() || clock_.Now() < list_at_) return false;
-    absl::StatusOr<std::vector<std::string>> keys = walk_.Next();
-    if (!keys.ok()) {
-      troubles().Failed(walk_.position(), ++failures_, keys.status());
+    absl::StatusOr<std::vector<ObjectInfo>> objects = walk_.Next();
+    if (!objects.ok()) {
+      troubles().Failed(walk_.position(), ++failures_, objects.status());
       list_at_ = clock_.Now() + backoff_.Next();
       return false;
     }
     failures_ = 0;
     backoff_.Reset();
-    listed_.assign(std::make_move_iterator(keys->begin()),
-                   std::make_move_iterator(keys->end()));
+    for (ObjectInfo& object : *objects) {
+      listed_.push_back(std::move(object.key));
+    }
     return true;
   }
 

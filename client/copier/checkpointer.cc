@@ -48,6 +48,20 @@ absl::Duration Checkpointer::NextDue() const {
                                 : absl::InfiniteDuration();
 }
 
+std::optional<RunEnd> Checkpointer::Record(v1::Checkpoint checkpoint) {
+  switch (SendAndWait(std::move(checkpoint))) {
+    case Answer::kRecorded:
+      return std::nullopt;
+    case Answer::kCursorDiffers:
+      // The next grant of the unit begins where the server stands.
+      return RunEnd::Release("CURSOR_DIFFERS");
+    case Answer::kFull:
+      return RunEnd::Release(link_.draining().value_or("NOT_RECORDED"));
+    default:
+      return RunEnd::Over();
+  }
+}
+
 Checkpointer::Answer Checkpointer::SendAndWait(v1::Checkpoint checkpoint) {
   Send(std::move(checkpoint));
   for (;;) {

@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "client/copier/lease_link.h"
+#include "client/copier/run_end.h"
 #include "client/copier/runner_timing.h"
 #include "crr/v1/copier_service.pb.h"
 
@@ -42,15 +43,19 @@ class Checkpointer {
   void Pump();
   absl::Duration NextDue() const;
 
-  // Sends and waits for the end of it: kRecorded, kComplete, kCursorDiffers or
-  // kFenced, which stands for a lost lease too. kFull only when the
-  // lease was asked for. For runners that do nothing meanwhile.
-  Answer SendAndWait(v1::Checkpoint checkpoint);
+  // Sends, and waits until it is recorded. Returns the end of the run when this
+  // was it: the unit is finished or stands elsewhere, or the lease is lost, or
+  // was asked for while the server has no room. For runners that do nothing
+  // meanwhile.
+  std::optional<RunEnd> Record(v1::Checkpoint checkpoint);
 
   // Where the unit stands, as far as the server has said.
   const v1::Cursor& cursor() const { return cursor_; }
 
  private:
+  // kFull only when the lease was asked for.
+  Answer SendAndWait(v1::Checkpoint checkpoint);
+
   LeaseLink& link_;
   const Clock& clock_;
   v1::Cursor cursor_;

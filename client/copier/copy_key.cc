@@ -16,11 +16,6 @@ using Outcome = CopyResult::Outcome;
 // The first look, and three more when the source moved meanwhile.
 constexpr int kMaxRounds = 4;
 
-bool UnderCustomerKey(const ObjectInfo& object) {
-  return object.facts.encryption == "SSE-KMS" &&
-         !object.facts.encryption_key_id.empty();
-}
-
 class KeyCopy {
  public:
   KeyCopy(const CopyRule& rule, const CopyTask& task)
@@ -92,15 +87,17 @@ class KeyCopy {
                           replica_.object->etag, Facts(), Mark(), Replica()));
       case Step::kCopy:
         CRR_RETURN_IF_ERROR(CheckSize());
-        return Copy(*reader);
+        return IsLarge() ? CopyLarge(*reader) : CopySmall(*reader);
     }
     return absl::InternalError("no such step");
   }
 
+  bool IsLarge() const {
+    return task_.large_bytes > 0 && size() > task_.large_bytes;
+  }
+
   absl::Status CheckSize() const {
-    if (task_.large_bytes == 0 || size() <= task_.large_bytes) {
-      return absl::OkStatus();
-    }
+    if (!IsLarge() || task_.large != nullptr) return absl::OkStatus();
     return WithReason(
         absl::OutOfRangeError(absl::StrCat("the object has ", size(),
                                            " bytes: it is copied by itself")),
@@ -110,35 +107,22 @@ class KeyCopy {
   absl::StatusOr<Step> Decide() {
     if (!origin_.object.has_value()) return Step::kAbsent;
     const ObjectInfo& origin = *origin_.object;
-    if (IsValidReplica(rule_.source_bucket, origin) &&
-        origin.mark->source_bucket == rule_.destination_bucket) {
-      result_.filter_reason = "REPLICA";
-      return Step::kFiltered;
-    }
-    if (UnderCustomerKey(origin) && !rule_.replica_kms_key.has_value()) {
-      result_.filter_reason = "SSE_KMS";
-      return Step::kFiltered;
-    }
-    CRR_ASSIGN_OR_RETURN(const bool same, SameContent());
+    result_.filter_reason = FilterReasonOf(rule_, origin);
+    if (!result_.filter_reason.empty()) return Step::kFiltered;
+    CRR_ASSIGN_OR_RETURN(const bool same, HasContent());
     if (!same) return Step::kCopy;
-    return IsOurs() && replica_.object->facts == Facts() ? Step::kEqual
-                                                         : Step::kFacts;
+    return HasOurs() && replica_.object->facts == Facts() ? Step::kEqual
+                                                          : Step::kFacts;
   }
 
-  absl::StatusOr<bool> SameContent() {
+  // Whether the destination has the bytes already.
+  absl::StatusOr<bool> HasContent() {
     if (!replica_.object.has_value() || damaged_) return false;
     const ObjectInfo& origin = *origin_.object;
-    const ObjectInfo& replica = *replica_.object;
-    if (origin.size != replica.size) return false;
-    const bool comparable =
-        rule_.source->capabilities().etag_is_content_hash &&
-        rule_.destination->capabilities().etag_is_content_hash;
-    if (!comparable) {
-      return !unproven_ && IsOurs() &&
-             replica.mark->source_etag == origin.etag;
-    }
-    if (origin.etag != replica.etag) return false;
+    if (!SameContent(rule_, origin, *replica_.object)) return false;
     if (!unproven_) return true;
+    // What was proven could not be compared.
+    if (!EtagsCompare(rule_)) return false;
     const absl::StatusOr<Proof> proof =
         rule_.destination->Prove(rule_.destination_bucket, task_.key);
     // Damaged, or gone since: either way it is to be written again.
@@ -153,10 +137,8 @@ class KeyCopy {
   }
 
   // Whether the destination's object is, unedited, a replica of this source.
-  bool IsOurs() const {
-    return replica_.object.has_value() &&
-           IsValidReplica(rule_.destination_bucket, *replica_.object) &&
-           replica_.object->mark->source_bucket == rule_.source_bucket;
+  bool HasOurs() const {
+    return replica_.object.has_value() && IsOurs(rule_, *replica_.object);
   }
 
   // What this call wrote itself in an earlier round is marked as ours, and is
@@ -164,7 +146,7 @@ class KeyCopy {
   absl::StatusOr<bool> BringAbsence() {
     const bool remove =
         rule_.operations == Operations::kAddDeleteChange &&
-        (task_.reason == CopyReason::kDelete || IsOurs());
+        (task_.reason == CopyReason::kDelete || HasOurs());
     if (!remove) {
       return Settle(Outcome::kNothingToDo,
                     rule_.destination->Touch(rule_.destination_bucket,
@@ -185,7 +167,7 @@ class KeyCopy {
                                             Replica()));
   }
 
-  absl::StatusOr<bool> Copy(ObjectReader& reader) {
+  absl::StatusOr<bool> CopySmall(ObjectReader& reader) {
     const ObjectInfo& origin = *origin_.object;
     CRR_ASSIGN_OR_RETURN(
         const std::unique_ptr<ObjectWriter> writer,
@@ -211,12 +193,50 @@ class KeyCopy {
                writer->Commit(Facts(), Mark(), Replica())));
     if (!settled || result_.outcome != Outcome::kCopied) return settled;
     result_.bytes += read_size;
+    return IsProven(read_hash.Hex());
+  }
 
+  absl::StatusOr<bool> CopyLarge(ObjectReader& reader) {
+    CRR_ASSIGN_OR_RETURN(const LargeCopy::Parts parts,
+                         task_.large->Bring(reader));
+    if (parts.upload == nullptr) return false;
+    CRR_ASSIGN_OR_RETURN(
+        const bool settled,
+        Settle(Outcome::kCopied,
+               parts.upload->Commit(size(), Facts(), Mark(), Replica())));
+    if (!settled || result_.outcome != Outcome::kCopied) return settled;
+    if (parts.content_hash.has_value()) return IsProven(*parts.content_hash);
+    // Some parts were read by another process. In stores whose etags compare,
+    // the source's stands for its bytes; otherwise they are read once more.
+    if (EtagsCompare(rule_)) return IsProven(std::nullopt);
+    CRR_ASSIGN_OR_RETURN(
+        const std::unique_ptr<ObjectReader> again,
+        rule_.source->Read(rule_.source_bucket, task_.key));
+    if (again == nullptr ||
+        again->state().object->etag != origin_.object->etag) {
+      return false;
+    }
+    ContentHash hash;
+    for (;;) {
+      CRR_ASSIGN_OR_RETURN(const std::string bytes, again->Read(kPartBytes));
+      if (bytes.empty()) return IsProven(hash.Hex());
+      hash.Update(bytes);
+    }
+  }
+
+  // Reads back what was written: DATA_LOSS unless it has the source's size and
+  // `content_hash`, or the source's etag without that. False when it is gone
+  // since.
+  absl::StatusOr<bool> IsProven(
+      const std::optional<std::string>& content_hash) {
     const absl::StatusOr<Proof> proof =
         rule_.destination->Prove(rule_.destination_bucket, task_.key);
-    if (absl::IsNotFound(proof.status())) return false;  // Deleted since.
+    if (absl::IsNotFound(proof.status())) return false;
     CRR_RETURN_IF_ERROR(proof.status());
-    if (proof->size != read_size || proof->content_hash != read_hash.Hex()) {
+    const bool same = content_hash.has_value()
+                          ? proof->content_hash == *content_hash
+                          : proof->etag == origin_.object->etag;
+    if (proof->size != size() || !same) {
       return absl::DataLossError(
           "the destination does not hold the bytes that were read");
     }
@@ -244,13 +264,7 @@ class KeyCopy {
     return absl::InternalError("no such outcome");
   }
 
-  ObjectFacts Facts() const {
-    ObjectFacts facts = origin_.object->facts;
-    if (UnderCustomerKey(*origin_.object)) {
-      facts.encryption_key_id = *rule_.replica_kms_key;
-    }
-    return facts;
-  }
+  ObjectFacts Facts() const { return ReplicaFacts(rule_, *origin_.object); }
 
   ReplicaMark Mark() const {
     const ObjectInfo& origin = *origin_.object;

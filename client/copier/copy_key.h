@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/copier/copy_rule.h"
 #include "client/store/object_store.h"
 
 namespace crr {
@@ -16,22 +18,25 @@ namespace crr {
 // Bytes of one object that are in memory at once.
 inline constexpr size_t kPartBytes = 1 << 20;
 
-enum class Operations { kAddDeleteChange, kAddChange };
-
-// What a rule says of every key, with the two stores that it joins.
-struct CopyRule {
-  ObjectStore* source = nullptr;       // Never null when used.
-  ObjectStore* destination = nullptr;  // Likewise; fences by revision.
-  std::string source_bucket;
-  std::string source_identity;
-  std::string destination_bucket;
-  Operations operations = Operations::kAddDeleteChange;
-  // Objects under a customer key are replicated, under this one.
-  std::optional<std::string> replica_kms_key;
-};
-
 // Why a key is looked at.
 enum class CopyReason { kBackfill, kDelete, kOtherChange };
+
+// Brings the bytes of a large object to the destination, part by part, beyond
+// the life of one process.
+class LargeCopy {
+ public:
+  virtual ~LargeCopy() = default;
+
+  struct Parts {
+    // With all the bytes, to be committed. Null when it went away meanwhile:
+    // the next look at the key begins anew.
+    std::unique_ptr<ObjectUpload> upload;
+    // Of all the bytes; absent when some of them were there already.
+    std::optional<std::string> content_hash;
+  };
+  // Of what `reader` reads from its beginning.
+  virtual absl::StatusOr<Parts> Bring(ObjectReader& reader) = 0;
+};
 
 // One look at one key.
 struct CopyTask {
@@ -45,8 +50,9 @@ struct CopyTask {
   // Called before each part of `bytes` is written; may wait to hold a rate.
   // An error ends the copy with that error.
   std::function<absl::Status(int64_t bytes)> before_part;
-  // Objects of more bytes are not copied in one piece; 0 for no bound.
+  // Objects of more bytes are large; 0 for no bound.
   int64_t large_bytes = 0;
+  LargeCopy* large = nullptr;  // Null: large objects are not copied here.
 };
 
 struct CopyResult {
@@ -60,7 +66,8 @@ struct CopyResult {
     kStale,        // The destination had a later state of the source already.
   };
   Outcome outcome = Outcome::kNothingToDo;
-  int64_t bytes = 0;  // Written to the destination, all rounds together.
+  // Written to the destination, all rounds together, but for large objects.
+  int64_t bytes = 0;
   std::string filter_reason;
 };
 

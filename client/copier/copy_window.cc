@@ -93,11 +93,11 @@ void CopyWindow::Submit(const std::string& key, CopyReason reason,
       .key = key,
       .reason = reason,
       .unproven = unproven,
-      .may_commit =
-          [this] { return link_.MayGoOn().ok() && link_.guard().MayCommit(); },
+      .may_commit = [this] { return link_.MayCommit(); },
       .before_part =
           [this](int64_t bytes) { return link_.Pause(rate_.Take(bytes)); },
-      .large_bytes = link_.lease().large_object_bytes()};
+      .large_bytes = link_.lease().large_object_bytes(),
+      .large = nullptr};
   lane_->Submit([this, task = std::move(task)] {
     absl::StatusOr<CopyResult> result = Copy(task);
     {

@@ -27,8 +27,9 @@ namespace crr {
 inline constexpr int kLaneFailures = 3;
 
 // The keys that one lease has in work. What fails is tried again, each by its
-// own back-off, and nothing else waits for it. Holds the lease's rate and starts
-// nothing that the lease does not allow; of a serial lease, one key at a time.
+// own back-off, and nothing else waits for it. Holds the lease's rate and
+// starts nothing that the lease does not allow; of a serial lease, one key at a
+// time.
 //
 // A key is given up, to leave the lane, after kLaneFailures in a row. A failure
 // that is the store's counts only when another key was settled since the last

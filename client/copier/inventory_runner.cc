@@ -38,16 +38,16 @@ class Inventory {
       if (const auto reason = link_.draining()) {
         return RunEnd::Release(*reason);
       }
-      const absl::StatusOr<std::vector<std::string>> keys = walk_.Next();
-      if (!keys.ok()) {
-        troubles_.Failed(walk_.position(), ++failures_, keys.status());
+      const absl::StatusOr<std::vector<ObjectInfo>> objects = walk_.Next();
+      if (!objects.ok()) {
+        troubles_.Failed(walk_.position(), ++failures_, objects.status());
         // The loop looks at what ended the wait.
         link_.Wait(backoff_.Next());
         continue;
       }
       failures_ = 0;
       backoff_.Reset();
-      for (const std::string& key : *keys) Add(key);
+      for (const ObjectInfo& object : *objects) Add(object.key);
       if (walk_.done() && range_.objects() > 0) CutRange();
       if (walk_.done() || report_.ranges_size() > 0) {
         if (auto end = Report()) return *end;
@@ -72,18 +72,9 @@ class Inventory {
           report_.ranges(report_.ranges_size() - 1).end());
     }
     report_.set_complete(walk_.done());
-    switch (checkpointer_.SendAndWait(std::exchange(report_, {}))) {
-      case Checkpointer::Answer::kRecorded:
-        troubles_.Wiped();
-        return std::nullopt;
-      case Checkpointer::Answer::kCursorDiffers:
-        // The next grant of the unit begins where the server stands.
-        return RunEnd::Release("CURSOR_DIFFERS");
-      case Checkpointer::Answer::kFull:
-        return RunEnd::Release(link_.draining().value_or("NOT_RECORDED"));
-      default:
-        return RunEnd::Over();
-    }
+    auto end = checkpointer_.Record(std::exchange(report_, {}));
+    if (!end.has_value()) troubles_.Wiped();
+    return end;
   }
 
   LeaseLink& link_;

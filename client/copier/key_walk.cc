@@ -26,9 +26,9 @@ KeyWalk::KeyWalk(ObjectStore& store, std::string bucket,
   std::sort(prefixes_.begin(), prefixes_.end());
 }
 
-absl::StatusOr<std::vector<std::string>> KeyWalk::Next() {
+absl::StatusOr<std::vector<ObjectInfo>> KeyWalk::Next() {
   const std::string& prefix = prefixes_[prefix_];
-  CRR_ASSIGN_OR_RETURN(const ListPage page,
+  CRR_ASSIGN_OR_RETURN(ListPage page,
                        store_.List(bucket_, {.prefix = prefix,
                                              .after = after_,
                                              .until = until_,
@@ -37,20 +37,18 @@ absl::StatusOr<std::vector<std::string>> KeyWalk::Next() {
     return absl::InternalError(
         "the store lists nothing and says there is more");
   }
-  std::vector<std::string> keys;
-  keys.reserve(page.objects.size());
+  absl::string_view last = after_;
   for (const ObjectInfo& object : page.objects) {
-    const std::string& last = keys.empty() ? after_ : keys.back();
     if (object.key <= last || !absl::StartsWith(object.key, prefix) ||
         (!until_.empty() && object.key > until_)) {
       return absl::InternalError(absl::StrCat(
           "the store lists a key out of place, after \"", last, "\""));
     }
-    keys.push_back(object.key);
+    last = object.key;
   }
-  if (!keys.empty()) after_ = keys.back();
+  if (!page.objects.empty()) after_ = page.objects.back().key;
   if (page.complete) ++prefix_;
-  return keys;
+  return std::move(page.objects);
 }
 
 std::string KeyWalk::position() const {

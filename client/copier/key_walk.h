@@ -10,8 +10,8 @@
 
 namespace crr {
 
-// Walks the keys of a bucket that start with one of a rule's prefixes, in
-// rising byte order. Thread-compatible.
+// Walks the objects of a bucket whose keys start with one of a rule's prefixes,
+// in rising byte order. Thread-compatible.
 class KeyWalk {
  public:
   // Keys in (after, until]; an empty `until` is the end. `prefixes`: none the
@@ -21,10 +21,10 @@ class KeyWalk {
           std::string until);
 
   bool done() const { return prefix_ == prefixes_.size(); }
-  // The next keys, maybe none. Requires: !done(). After an error, which is the
-  // store's or INTERNAL for a listing that cannot be right, the walk stands
+  // The next objects, maybe none. Requires: !done(). After an error, which is
+  // the store's or INTERNAL for a listing that cannot be right, the walk stands
   // where it stood and may be gone on with.
-  absl::StatusOr<std::vector<std::string>> Next();
+  absl::StatusOr<std::vector<ObjectInfo>> Next();
   // Where the walk stands, for people: the last key, or what is listed first;
   // never empty.
   std::string position() const;

@@ -63,6 +63,8 @@ class LeaseLink {
   // OK while an object in flight may go on; ABORTED when the lease is lost,
   // CANCELLED when the time to drain is up.
   absl::Status MayGoOn() const;
+  // Whether a write may be made visible now.
+  bool MayCommit() const { return MayGoOn().ok() && guard_.MayCommit(); }
   // Waits for `delay`, or for less when MayGoOn ceases to be OK, and returns
   // MayGoOn.
   absl::Status Pause(absl::Duration delay);

@@ -218,6 +218,7 @@ void LeaseTable::GiveBack(const v1::Lease& lease, const RunEnd& end) {
   release.set_token(lease.token());
   release.set_reason(end.reason);
   release.set_message(end.message);
+  release.set_object_failed(end.object_failed);
   {
     MutexLock lock(mu_);
     const auto it = Find(lease.unit(), lease.token());

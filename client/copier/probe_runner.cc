@@ -45,13 +45,8 @@ RunEnd RunProbe(const RunnerContext& context, StoreAccess& access) {
   checkpoint.set_complete(true);
 
   Checkpointer checkpointer(context.link, context.clock, context.timing);
-  switch (checkpointer.SendAndWait(std::move(checkpoint))) {
-    case Checkpointer::Answer::kComplete:
-    case Checkpointer::Answer::kFenced:
-      return RunEnd::Over();
-    default:
-      return RunEnd::Release(context.link.draining().value_or("NOT_RECORDED"));
-  }
+  return checkpointer.Record(std::move(checkpoint))
+      .value_or(RunEnd::Release("NOT_RECORDED"));
 }
 
 }  // namespace crr

@@ -16,6 +16,8 @@ struct RunEnd {
   bool release = false;
   std::string reason;   // Of the release, in upper snake case.
   std::string message;  // More of it, for people.
+  // Whether the object of an OBJECT lease failed, and not what is around it.
+  bool object_failed = false;
 
   static RunEnd Over() { return {}; }
   static RunEnd Release(absl::string_view reason) {

@@ -5,7 +5,9 @@
 #include "client/copier/changes_runner.h"
 #include "client/copier/inventory_runner.h"
 #include "client/copier/lease_ends.h"
+#include "client/copier/object_runner.h"
 #include "client/copier/probe_runner.h"
+#include "client/copier/verify_runner.h"
 
 namespace crr {
 
@@ -21,6 +23,10 @@ RunEnd RunLease(const RunnerContext& context, StoreAccess& access) {
       return RunBackfill(context, *ends);
     case v1::Lease::CHANGES:
       return RunChanges(context, *ends);
+    case v1::Lease::OBJECT:
+      return RunObject(context, *ends);
+    case v1::Lease::VERIFY:
+      return RunVerify(context, *ends);
     default:
       return RunEnd::Failed(WithReason(
           absl::UnimplementedError(absl::StrCat("no work of kind ",

@@ -39,8 +39,8 @@ class TwoStores final : public StoreAccess {
 
   absl::StatusOr<std::shared_ptr<ObjectStore>> Open(
       const v1::Lease::Endpoint& endpoint) override {
-    if (endpoint.region() == "regions/x") return source;
-    if (endpoint.region() == "regions/y") return destination;
+    if (endpoint.region() == "regions/x") return open_source;
+    if (endpoint.region() == "regions/y") return open_destination;
     return absl::UnavailableError("no such disk");
   }
   absl::StatusOr<BucketInfo> PrepareBucket(
@@ -58,6 +58,9 @@ class TwoStores final : public StoreAccess {
       std::make_shared<FaultStore>(source_base);
   const std::shared_ptr<FaultStore> destination =
       std::make_shared<FaultStore>(destination_base);
+  // What is opened: the above, unless a test has put others there.
+  std::shared_ptr<ObjectStore> open_source = source;
+  std::shared_ptr<ObjectStore> open_destination = destination;
 };
 
 // Runs the runner of `lease_`, with the test as its server.
@@ -127,6 +130,13 @@ class RunnerTest : public ::testing::Test {
     ASSERT_OK((*writer)->Append(bytes));
     ASSERT_OK((*writer)->Commit({}, std::nullopt, std::nullopt));
   }
+  // At the destination, as a user would.
+  void PutForeign(const std::string& key, const std::string& bytes) {
+    auto writer = stores_.destination_base.Write(kDestination, key);
+    ASSERT_OK(writer);
+    ASSERT_OK((*writer)->Append(bytes));
+    ASSERT_OK((*writer)->Commit({}, std::nullopt, std::nullopt));
+  }
   void Delete(const std::string& key) {
     ASSERT_OK(stores_.source_base.Delete(kSource, key, std::nullopt));
   }
@@ -136,7 +146,7 @@ class RunnerTest : public ::testing::Test {
     for (const ObjectInfo& object : page->objects) {
       all[object.key] = stores_.destination_base.Read(kDestination, object.key)
                             .value()
-                            ->Read(1 << 20)
+                            ->Read(1 << 30)
                             .value();
     }
     return all;

@@ -457,20 +457,13 @@ TEST_F(RunnerTest, ManyChangesOfManyKeysAllSettleWithinABoundedWindow) {
   timing_.trouble_interval = absl::Hours(1);
   test::FakeSession& session = Start(v1::Lease::CHANGES);
   session.link().Deliver(Segment(1, entries));
-  int64_t cursor = 0;
-  int64_t settled = 0;
-  while (cursor < 1'000) {
-    const v1::SessionRequest message = session.Next();
-    ASSERT_NE(message.message_case(), v1::SessionRequest::MESSAGE_NOT_SET);
-    if (!message.has_checkpoint()) continue;
-    const v1::Checkpoint& checkpoint = message.checkpoint();
-    ASSERT_EQ(checkpoint.from().sequence(), cursor);
-    cursor = checkpoint.to().sequence();
-    settled += checkpoint.applied() + checkpoint.collapsed();
-    ASSERT_EQ(settled, cursor);
-    session.Record(checkpoint);
+  const test::CheckpointModel sum = RecordChanges(1'000);
+  // A key that is struck thrice leaves.
+  const auto replicas = Replicas();
+  for (int i = 0; i < 37; ++i) {
+    const std::string key = absl::StrCat("k", i);
+    EXPECT_TRUE(replicas.contains(key) || sum.failed.contains(key)) << key;
   }
-  EXPECT_EQ(Replicas().size(), 37u);
 }
 
 }  // namespace

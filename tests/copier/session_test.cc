@@ -23,7 +23,7 @@ using ::crr::test::IsOk;
 using test::FakeStream;
 
 // What a runner of these tests does: sends the checkpoints that the test asks
-// for, and ends when the lease does.
+// for, and ends when the lease does; every object fails.
 class ScriptedRunner {
  public:
   RunEnd Run(LeaseLink& link) {
@@ -50,6 +50,11 @@ class ScriptedRunner {
 
  private:
   static RunEnd Work(LeaseLink& link) {
+    if (link.lease().kind() == v1::Lease::OBJECT) {
+      RunEnd end = RunEnd::Failed(absl::DataLossError("a bad block"));
+      end.object_failed = true;
+      return end;
+    }
     int64_t cursor = link.lease().cursor().sequence();
     for (;;) {
       const LeaseLink::News news = link.Wait(absl::Hours(1));
@@ -399,6 +404,18 @@ TEST_F(SessionTest, StopGivesBackAllLeasesAndFinishes) {
   EXPECT_TRUE(stream->NextButHeartbeats().has_finish());
   stream->End({});
   EXPECT_OK(Result());
+}
+
+TEST_F(SessionTest, AnObjectThatFailedIsReleasedAsSuch) {
+  auto stream = OpenWithLease();
+  v1::SessionResponse grant = Grant(2, 202);
+  grant.mutable_grant()->set_kind(v1::Lease::OBJECT);
+  stream->Send(grant);
+  const v1::Release release = stream->NextButHeartbeats().release();
+  EXPECT_EQ(release.token(), 202);
+  EXPECT_EQ(release.reason(), "CONTENT_DAMAGED");
+  EXPECT_THAT(release.message(), testing::HasSubstr("a bad block"));
+  EXPECT_TRUE(release.object_failed());
 }
 
 TEST_F(SessionTest, AGrantThatCrossesTheStopIsGivenBack) {
