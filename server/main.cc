@@ -16,6 +16,9 @@ ABSL_FLAG(std::string, storage, "sqlite:crr.db",
           "Where the state is kept: sqlite:PATH.");
 ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
           "How long a lease holds without a heartbeat; at least 1s.");
+ABSL_FLAG(absl::Duration, object_retry, absl::Seconds(1),
+          "Pause before a failing object is tried again; doubles from try to "
+          "try, up to 5 minutes.");
 ABSL_FLAG(std::string, metrics_listen, "127.0.0.1:9464",
           "Address to serve Prometheus metrics on, HOST:PORT; port 0 picks one, "
           "empty serves none.");
@@ -97,12 +100,15 @@ int main(int argc, char** argv) {
   if (!backup.empty()) return Backup(std::string(path), backup);
   if (!restore.empty()) return Restore(restore, std::string(path));
   crr::BlockStopSignals();
+  crr::LeaseOptions lease =
+      crr::LeaseOptions::FromTtl(absl::GetFlag(FLAGS_lease_ttl));
+  lease.object_retry_base = absl::GetFlag(FLAGS_object_retry);
   auto app = crr::App::Start(
       {.listen = absl::GetFlag(FLAGS_listen),
        .allow_plaintext = absl::GetFlag(FLAGS_allow_plaintext),
        .metrics_listen = absl::GetFlag(FLAGS_metrics_listen),
        .database_path = std::string(path),
-       .lease = crr::LeaseOptions::FromTtl(absl::GetFlag(FLAGS_lease_ttl))},
+       .lease = lease},
       crr::Clock::Real());
   if (!app.ok()) {
     crr::LogError("start_failed", {{"error", app.status().ToString()}});

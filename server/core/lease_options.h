@@ -46,6 +46,12 @@ struct LeaseOptions {
                        absl::FormatDuration(ttl), ", margin ",
                        absl::FormatDuration(margin)));
     }
+    if (object_retry_base < absl::ZeroDuration() ||
+        object_retry_base > object_retry_max) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the first pause of a failing object must be 0 to ",
+                       absl::FormatDuration(object_retry_max)));
+    }
     if (commit_bound > margin + grace - 0.005 * ttl) {
       return absl::InvalidArgumentError(
           "the commit bound must not exceed margin + grace - 0.005 ttl");

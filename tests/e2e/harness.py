@@ -45,7 +45,8 @@ def wait(what, check, seconds=30):
 class Process:
     """A program of crr: started here, ended here, by its process id."""
 
-    def __init__(self, folder, name, program, *flags, environment=None):
+    def __init__(self, folder, name, program, *flags, environment=None,
+                 wrapper=()):
         self.name = name
         self.out = folder / f"{name}.out"
         self.log = folder / f"{name}.log"
@@ -53,7 +54,8 @@ class Process:
         with self.out.open("wb") as out, self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 # Ended with this process, even if that is killed.
-                ["setpriv", "--pdeathsig", "KILL", BIN / program, *flags],
+                ["setpriv", "--pdeathsig", "KILL", *wrapper, BIN / program,
+                 *flags],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log,
                 env={**os.environ, **(environment or {})})
         self.pid = self._child.pid
@@ -137,11 +139,12 @@ class Process:
 class Cluster:
     """A server, its database, and for each region a store."""
 
-    def __init__(self, lease_ttl="2s"):
+    def __init__(self, lease_ttl="2s", server_flags=()):
         self._temporary = tempfile.TemporaryDirectory(prefix="crr-e2e-")
         # The store's root is compared with symbolic links resolved.
         self.folder = pathlib.Path(self._temporary.name).resolve()
         self.lease_ttl = lease_ttl
+        self.server_flags = server_flags
         self.processes = []
         self.address = "127.0.0.1:0"
         self.client = None
@@ -158,8 +161,8 @@ class Cluster:
         return "\n".join(f"---- {log.name}\n{log.read_text()[-4000:]}"
                          for log in sorted(self.folder.glob("*.log")))
 
-    def _start(self, name, program, *flags):
-        process = Process(self.folder, name, program, *flags)
+    def _start(self, name, program, *flags, **options):
+        process = Process(self.folder, name, program, *flags, **options)
         self.processes.append(process)
         return process
 
@@ -169,7 +172,8 @@ class Cluster:
                                   f"--listen={self.address}",
                                   "--metrics_listen=127.0.0.1:0",
                                   f"--storage=sqlite:{self.folder}/crr.db",
-                                  f"--lease_ttl={self.lease_ttl}")
+                                  f"--lease_ttl={self.lease_ttl}",
+                                  *self.server_flags)
         self.address = self.server.ready().split()[-1]
         # A channel finds out only by a failing call that its server was killed.
         if self.client:
@@ -212,10 +216,11 @@ class Cluster:
         notifier.ready()
         return notifier
 
-    def copier(self, name, slots=4, copier_id=None):
+    def copier(self, name, slots=4, copier_id=None, wrapper=()):
         copier = self._start(name, "crr-copier", f"--server={self.address}",
                              f"--id={copier_id or name}", f"--slots={slots}",
-                             f"--local_roots={self.folder}")
+                             f"--local_roots={self.folder}",
+                             wrapper=wrapper)
         copier.ready()
         return copier
 
@@ -274,6 +279,10 @@ class Cluster:
                 "AdminService.ListPublishers", {}).get("publishers", [])
             if publisher["scope"] == f"regions/{region}"))
 
+    def failed_objects(self, rule, **selection):
+        return self.client.call("ReplicationService.ListFailedObjects", {
+            "parent": rule, "selection": selection}).get("failedObjects", [])
+
     def progress(self, rule):
         return self.client.call("ReplicationService.GetRuleProgress",
                                 {"name": rule})
@@ -312,9 +321,10 @@ class E2eTest(unittest.TestCase):
     """Two regions with stores and a notifier each; the test starts copiers."""
 
     lease_ttl = "2s"
+    server_flags = ()
 
     def setUp(self):
-        self.cluster = Cluster(self.lease_ttl)
+        self.cluster = Cluster(self.lease_ttl, self.server_flags)
         self.addCleanup(self.cluster.close)
         for region in (HANGZHOU, SHANGHAI):
             self.cluster.region(region)

@@ -1,12 +1,47 @@
 """Threads beside a test: one that writes to a source, one that checks what the
 server says of its replica while both move."""
 
+import datetime
+import importlib
 import random
 import threading
 import time
 
 import truth
 from harness import crr, seconds_of, wait
+
+
+BATCH = 1000  # As many as the contract allows.
+
+
+def publish(cluster, bucket, keys):
+    """Publishes a change of each of `keys` in this order, without a name;
+    returns how many were accepted."""
+    pb = importlib.import_module("crr.v1.change_service_pb2")
+    grpc_pb = importlib.import_module("crr.v1.change_service_pb2_grpc")
+    change_pb = importlib.import_module("crr.v1.change_pb2")
+    now = datetime.datetime.utcnow()
+
+    def requests():
+        hello = pb.PublishChangesRequest()
+        hello.hello.scope = f"buckets/{bucket}"
+        yield hello
+        for start in range(0, len(keys), BATCH):
+            request = pb.PublishChangesRequest()
+            request.batch.number = start // BATCH + 1
+            for key in keys[start:start + BATCH]:
+                change = request.batch.changes.add(
+                    bucket=f"buckets/{bucket}", key=key,
+                    kind=change_pb.Change.PUT)
+                change.event_time.FromDatetime(now)
+            yield request
+        finish = pb.PublishChangesRequest()
+        finish.finish.SetInParent()
+        yield finish
+    stub = grpc_pb.ChangeServiceStub(cluster.client.channel)
+    return sum(answer.ack.accepted
+               for answer in stub.PublishChanges(requests(), timeout=120)
+               if answer.HasField("ack"))
 
 
 class Background(threading.Thread):

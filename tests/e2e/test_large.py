@@ -1,0 +1,67 @@
+"""Objects that are copied in parts: a copier that is killed in the middle has
+its parts continued by another."""
+
+import os
+import time
+
+from harness import E2eTest, SHANGHAI, wait
+
+MIB = 1 << 20
+SIZE = 96 * MIB
+# 8 MiB a part: of 12, one each second or so.
+RATE = 10 * MIB
+
+
+class LargeTest(E2eTest):
+
+    def uploaded(self):
+        """Bytes of parts at the destination: it holds nothing else."""
+        total = 0
+        for path in (self.cluster.folder / SHANGHAI).rglob("*"):
+            if path.is_file() and "blobs" in path.parts:
+                total += path.stat().st_blocks * 512
+        return total
+
+    def test_killed_in_the_middle(self):
+        cluster = self.cluster
+        source, destination = self.pair()
+        cluster.fill(source, {"large": os.urandom(SIZE), "small": b"small"})
+        rule = cluster.rule(source, destination, limits={
+            "maxLeases": 1, "maxBytesPerSecond": RATE})
+        copiers = [cluster.copier("c0")]
+        wait("the small one is there",
+             lambda: cluster.get(destination, "small") == b"small")
+        for kills in (1, 2):
+            wait("some parts are there",
+                 lambda: self.uploaded() >= kills * 3 * 8 * MIB, 60)
+            copiers.append(cluster.copier(f"c{kills}"))
+            copiers[-2].kill()
+        begun = time.monotonic()
+        wait("the large one is there", lambda: cluster.done(rule) == 2, 120)
+        print(f"went on in {time.monotonic() - begun:.1f} s ... ", end="",
+              flush=True)
+        cluster.wait_synced(rule)
+        self.assert_equal_buckets(source, destination)
+        self.assert_balanced(rule)
+        self.assertEqual(cluster.failed_objects(rule), [])
+        # Beyond the object itself, what was on its way at each kill: not the
+        # parts before.
+        copied = int(cluster.historical(rule)["bytes"])
+        self.assertLess(copied, SIZE + 2 * 3 * 8 * MIB)
+
+    def test_the_source_moves_on(self):
+        cluster = self.cluster
+        source, destination = self.pair()
+        cluster.fill(source, {"large": os.urandom(SIZE)})
+        rule = cluster.rule(source, destination, limits={
+            "maxLeases": 2, "maxBytesPerSecond": 2 * RATE})
+        cluster.copier("c0")
+        wait("some parts are there", lambda: self.uploaded() >= 3 * 8 * MIB, 60)
+        newer = os.urandom(1000)
+        cluster.put(source, "large", newer)
+        cluster.client.call("ReplicationService.UpdateRule", {
+            "rule": {"name": rule, "limits": {}}, "updateMask": "limits"})
+        cluster.wait_synced(rule)
+        cluster.wait_backfilled(rule)
+        self.assertEqual(cluster.get(destination, "large"), newer)
+        self.assert_balanced(rule)
