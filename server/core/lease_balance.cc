@@ -79,6 +79,34 @@ void LeaseCore::Relieve(const Session& giver, double mean,
   }
 }
 
+// A rule whose log is never empty would keep its own history and failing objects
+// from a lease where it may hold few, and other rules where copiers are few.
+void LeaseCore::TakeTurns(Ticks now) {
+  const bool copiers_are_few = !rooms_.Find("", "").has_value();
+  const bool rules_wait = copiers_are_few && queue_.AnotherRuleIsReady();
+  int64_t left = std::max<int64_t>(
+      1, static_cast<int64_t>(leased_.size()) / kAskedPart);
+  std::vector<int64_t> due;
+  for (const int64_t unit_id : leased_) {
+    const UnitState& unit = units_.at(unit_id);
+    if (unit.revoke_reason == kTurn) --left;  // Not gone yet.
+    if (unit.revoke_deadline || now - unit.granted < options_.turn ||
+        !Lasts(unit)) {
+      continue;
+    }
+    const int64_t rule_uid = unit.info.rule_uid;
+    if (rules_wait ||
+        ((copiers_are_few || queue_.IsAtItsBound(rule_uid)) &&
+         queue_.AnotherKindIsReady(rule_uid, unit.info.kind))) {
+      due.push_back(unit_id);
+    }
+  }
+  for (const int64_t unit_id : due) {
+    if (left-- <= 0) return;
+    Revoke(units_.at(unit_id), kTurn);
+  }
+}
+
 // A probe or one object is done sooner than it is handed over; nothing is to be
 // done on an empty log.
 bool LeaseCore::Lasts(const UnitState& unit) {

@@ -55,7 +55,8 @@ void LeaseCore::Restore(const Restored& restored) {
     unit.session = lease.session_number;
     unit.token = lease.token;
     unit.sent_sequence = unit.info.cursor_sequence;
-    unit.moved = clock_.Now();
+    unit.granted = clock_.Now();
+    unit.moved = unit.granted;
     unit.patience = options_.no_progress;
     leased_.insert(lease.unit_id);
     sessions_.at(lease.session_number).units.insert(lease.unit_id);
@@ -273,6 +274,7 @@ void LeaseCore::OnEnded(int64_t unit_id,
                  ReleaseAckMessage{unit_id, unit.token});
   }
   const LeaseEnd::Kind how = unit.end.kind;
+  const bool had_its_turn = unit.revoke_reason == kTurn;
   DetachUnit(unit);
   // A lane whose holder is gone is in other hands at once; an object that may
   // have been the cause waits.
@@ -281,7 +283,9 @@ void LeaseCore::OnEnded(int64_t unit_id,
                       (how == LeaseEnd::Kind::kLost &&
                        unit.info.kind == UnitKind::kObject);
   unit.failures = failed ? unit.failures + 1 : 0;
-  OfferUnit(unit, clock_.Now() + RetryDelay(unit));
+  // Behind those that waited for its place.
+  OfferUnit(unit, clock_.Now() +
+                      (had_its_turn ? tick_interval() : RetryDelay(unit)));
   OnWork(*events);  // May remove the unit.
   MaybeCloseRule(rule_uid);
   MaybeResyncRule(rule_uid);

@@ -193,6 +193,7 @@ class LeaseCore {
     Cursor cursor;
     Ticks moved;
     absl::Duration patience;
+    Ticks granted;
     // In kLeased, for CHANGES: what was sent and not yet settled.
     int64_t sent_sequence = 0;
     std::deque<std::pair<int64_t, int64_t>> unsettled;  // (last, bytes).
@@ -207,8 +208,10 @@ class LeaseCore {
     std::optional<Ticks> expiry;
   };
 
-  // Why a lease that shows no progress is asked back.
+  // Why a lease that shows no progress is asked back, and one that had its
+  // turn.
   static constexpr char kNoProgress[] = "NO_PROGRESS";
+  static constexpr char kTurn[] = "TURN";
 
   Session* SessionOf(StreamId stream);
   // The unit if `lease` is its present lease.
@@ -266,6 +269,8 @@ class LeaseCore {
   void Rebalance(Ticks now);
   // Asks the giver for a part of what it has above the mean load.
   void Relieve(const Session& giver, double mean, SessionRooms& plan);
+  // Asks those that had their turn for their place, while others wait for it.
+  void TakeTurns(Ticks now);
   static CopierView ViewOf(const Session& session);
   void MaybeEndQuiet(Ticks now);
   void NoteLost(Session& session, const UnitState& unit);

@@ -158,7 +158,8 @@ void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
   unit.phase = Phase::kLeased;
   unit.token = spec->token;
   unit.cursor = spec->cursor;
-  unit.moved = clock_.Now();
+  unit.granted = clock_.Now();
+  unit.moved = unit.granted;
   unit.patience = PatienceWith(*spec);
   unit.info.cursor_sequence = spec->cursor.sequence;
   unit.sent_sequence = spec->cursor.sequence;

@@ -19,6 +19,8 @@ struct LeaseOptions {
   absl::Duration linger = absl::Seconds(10);
   // A lease under which nothing moves for so long is asked back.
   absl::Duration no_progress = absl::Minutes(5);
+  // How long a lease may go on while other work waits for its place.
+  absl::Duration turn = absl::Seconds(30);
   // Before the second attempt at a failing object; doubles from there, up to
   // `object_retry_max`, each time give or take a half.
   absl::Duration object_retry_base = absl::Seconds(1);

@@ -32,6 +32,7 @@ void LeaseCore::Tick() {
     for (const int64_t unit_id : leased_) {
       UnitState& unit = units_.at(unit_id);
       unit.moved = unit.moved + stall;
+      unit.granted = unit.granted + stall;
       if (unit.expiry) unit.expiry = *unit.expiry + stall;
       if (unit.revoke_deadline) {
         unit.revoke_deadline = *unit.revoke_deadline + stall;
@@ -54,6 +55,7 @@ void LeaseCore::Tick() {
   for (const int64_t rule_uid : resyncing) MaybeResyncRule(rule_uid);
   MaybeEndQuiet(now);
   Rebalance(now);
+  TakeTurns(now);
   Schedule();
 }
 

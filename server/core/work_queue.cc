@@ -69,13 +69,28 @@ void WorkQueue::CountLease(int64_t rule_uid, int delta) {
   RuleQueue& rule = rules_[rule_uid];
   rule.leases += delta;
   CRR_CHECK(rule.leases >= 0);
-  if (delta > 0) rule.last_served = ++served_;
+  // Until now, if that was an end.
+  rule.last_served = ++served_;
   Reorder(rule_uid);
 }
 
 int64_t WorkQueue::LeasesOf(int64_t rule_uid) const {
   const auto found = rules_.find(rule_uid);
   return found == rules_.end() ? 0 : found->second.leases;
+}
+
+bool WorkQueue::IsAtItsBound(int64_t rule_uid) const {
+  const auto found = rules_.find(rule_uid);
+  return found != rules_.end() && found->second.max_leases != 0 &&
+         found->second.leases >= found->second.max_leases;
+}
+
+bool WorkQueue::AnotherKindIsReady(int64_t rule_uid, UnitKind kind) const {
+  const auto found = rules_.find(rule_uid);
+  if (found == rules_.end() || found->second.ready.empty()) return false;
+  const auto& ready = found->second.ready;
+  const int priority = PriorityOf(kind);
+  return ready.begin()->first != priority || ready.rbegin()->first != priority;
 }
 
 std::optional<int64_t> WorkQueue::Next(Ticks now) {

@@ -36,6 +36,15 @@ class WorkQueue {
   void CountLease(int64_t rule_uid, int delta);
   int64_t LeasesOf(int64_t rule_uid) const;
 
+  // Whether the rule has as many leases as it may.
+  bool IsAtItsBound(int64_t rule_uid) const;
+  // Whether units of the rule are ready that are of another kind.
+  bool AnotherKindIsReady(int64_t rule_uid, UnitKind kind) const;
+  // Whether units are ready of a rule that has no lease.
+  bool AnotherRuleIsReady() const {
+    return !order_.empty() && !std::get<0>(*order_.begin());
+  }
+
   // Units that are offered, by kind.
   const std::map<UnitKind, int64_t>& waiting() const { return waiting_; }
   // Leases that copiers without number would hold: those that live and those
