@@ -88,8 +88,8 @@ void Grant(Transaction& txn, const LeaseRecord& lease, absl::Time now);
 std::optional<LeaseRecord> GetLease(ReadTransaction& txn, int64_t unit_id);
 void EndLease(Transaction& txn, int64_t unit_id);
 std::vector<LeaseRecord> AllLeases(ReadTransaction& txn);
-// Leases of units above `after`, by unit; only of `copier` or of the rule unless
-// that is empty or 0.
+// Leases of units above `after`, by unit; only of `copier`, unless it is empty,
+// and only of the rule, unless it is 0.
 std::vector<LeaseOverview> ListLeases(ReadTransaction& txn, int64_t after,
                                       absl::string_view copier,
                                       int64_t rule_uid, int limit);

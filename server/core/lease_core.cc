@@ -133,7 +133,7 @@ void LeaseCore::OnApplied(StreamId stream, const LeaseRef& lease,
     } else if (absl::IsResourceExhausted(outcome.status()) ||
                absl::IsUnavailable(outcome.status())) {
       UnitState* const unit = LeasedUnit(lease);
-      if (unit != nullptr) unit->moved = clock_.Now();  // Not its holder's fault.
+      if (unit != nullptr) unit->moved = clock_.Now();  // Not its fault.
       output_.Send(stream, ack);
     } else {
       // Ours; repeating it would not help.

@@ -161,7 +161,8 @@ TEST_F(LeaseBalanceTest, ADeafCopierIsAskedOnce) {
 TEST_F(LeaseBalanceTest, WhatDoesNotLastIsLeftAlone) {
   for (int i = 0; i < 4; ++i) {
     world_.tables.AddRule(
-        {.source = absl::StrCat("s-", i), .destination = absl::StrCat("d-", i)});
+        {.source = absl::StrCat("src-", i),
+         .destination = absl::StrCat("dst-", i)});
   }
   world_.options.linger = absl::Hours(1);
   world_.Start();

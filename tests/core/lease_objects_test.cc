@@ -23,7 +23,7 @@ using Result = CheckpointAckMessage::Result;
 
 constexpr absl::Duration kInstant = absl::Nanoseconds(1);
 
-// --------------------------------------------------------------------- back-off
+// -------------------------------------------------------------------- back-off
 
 class LeaseObjectsTest : public ::testing::Test {
  protected:
@@ -153,7 +153,7 @@ TEST_F(LeaseObjectsTest, OneWithoutProgressHasFailed) {
   EXPECT_GE(Wait(), absl::Milliseconds(500));
 }
 
-// ----------------------------------------------------------------------- resync
+// ---------------------------------------------------------------------- resync
 
 class LeaseResyncTest : public ::testing::Test {
  protected:

@@ -41,7 +41,7 @@ class LeaseOperatorsTest : public ::testing::Test {
   LeaseWorld world_;
 };
 
-// ---------------------------------------------------------------------- copiers
+// --------------------------------------------------------------------- copiers
 
 TEST_F(LeaseOperatorsTest, CopiersAreShownByName) {
   HelloMessage hello = LeaseWorld::HelloOf("b", 3);
@@ -76,7 +76,7 @@ TEST_F(LeaseOperatorsTest, ACopierIsShownUntilItsSessionIsOver) {
   EXPECT_TRUE(world_.core->Copiers("", 10).empty());
 }
 
-// ------------------------------------------------------------------------ drain
+// ----------------------------------------------------------------------- drain
 
 TEST_F(LeaseOperatorsTest, ADrainingCopierIsAskedForAllAndGetsNoMore) {
   const StreamId a = world_.Open("a");
@@ -145,7 +145,7 @@ TEST_F(LeaseOperatorsTest, AGrantUnderWayIsNotSentToADrainingCopier) {
   EXPECT_EQ(world_.Grants(world_.Open("b")).size(), 1u);
 }
 
-// ----------------------------------------------------------------------- revoke
+// ---------------------------------------------------------------------- revoke
 
 TEST_F(LeaseOperatorsTest, ARevokedLeaseIsAskedForAndGrantedAnew) {
   const StreamId a = world_.Open("a");
@@ -179,7 +179,7 @@ TEST_F(LeaseOperatorsTest, ALeaseThatIsNotGivenBackRunsOutAlone) {
   EXPECT_EQ(world_.core->counts().leases, 2);  // The other, and it again.
 }
 
-// ------------------------------------------------------------------ no progress
+// ----------------------------------------------------------------- no progress
 
 class NoProgressTest : public LeaseOperatorsTest {
  protected:

@@ -155,7 +155,8 @@ void ModelCopier::Drop(int64_t unit_id) {
   if (found == leases_.end()) return;
   const Lease& lease = found->second;
   const bool copies = lease.spec.kind == UnitKind::kBackfill ||
-                      lease.spec.kind == UnitKind::kChanges;
+                      lease.spec.kind == UnitKind::kChanges ||
+                      lease.spec.kind == UnitKind::kObject;
   if (copies && Writes(lease)) {
     const Ticks last = std::min(clock_.Now(), BeliefEnd(lease));
     tails_[unit_id] =
@@ -330,10 +331,12 @@ void ModelCopier::Take(const SegmentMessage& message) {
     return;
   }
   int64_t sequence = message.segment.first_sequence;
-  for (const absl::string_view key :
+  // What stands behind a bar only makes a record long.
+  for (const absl::string_view record :
        absl::StrSplit(message.segment.changes, '\n', absl::SkipEmpty())) {
     if (sequence > lease.received) {
-      lease.entries.emplace_back(sequence, std::string(key));
+      lease.entries.emplace_back(
+          sequence, std::string(record.substr(0, record.find('|'))));
     }
     ++sequence;
   }
@@ -389,10 +392,12 @@ void ModelCopier::SendRelease(const Lease& lease) {
   if (!welcomed_) return;
   wire_.Say(stream_,
             {.kind = ModelWire::Up::Kind::kOther,
-             .say = [ref = LeaseRef{lease.spec.unit_id, lease.spec.token, 0},
-                     reason = lease.release_reason](LeaseCore& core,
-                                                    StreamId id) {
-               core.OnRelease(id, {.lease = ref, .reason = reason});
+             .say = [release = ReleaseMessage{
+                         .lease = {lease.spec.unit_id, lease.spec.token, 0},
+                         .reason = lease.release_reason,
+                         .object_failed = lease.object_failed}](
+                        LeaseCore& core, StreamId id) {
+               core.OnRelease(id, release);
              }});
 }
 
@@ -462,8 +467,11 @@ bool ModelCopier::WorkOn(Lease& lease) {
     case UnitKind::kChanges:
       return WorkOnChanges(lease);
     case UnitKind::kObject:
+      WorkOnObject(lease);
+      return true;
     case UnitKind::kVerify:
-      return false;
+      WorkOnVerification(lease);
+      return true;
   }
   return false;
 }
@@ -495,7 +503,7 @@ void ModelCopier::WorkOnInventory(Lease& lease) {
 
 void ModelCopier::WorkOnRange(Lease& lease) {
   Checkpoint report{.to = lease.cursor};
-  const int64_t keys_max = 1 + static_cast<int64_t>(pick_(3));
+  const int64_t keys_max = Portion(lease, 3);
   std::vector<std::string> keys;
   for (const auto& [key, state] : stores_.of(lease.spec.source.bucket.id)) {
     if (key <= lease.cursor.key || key > lease.spec.range_end) continue;
@@ -505,10 +513,14 @@ void ModelCopier::WorkOnRange(Lease& lease) {
   report.complete = static_cast<int64_t>(keys.size()) <= keys_max;
   if (!report.complete) keys.resize(static_cast<size_t>(keys_max));
   for (const std::string& key : keys) {
-    stores_.Copy(lease.spec.source.bucket.id, lease.spec.destination.bucket.id,
-                 key);
+    const ModelStores::Fate fate = Meet(lease, key);
+    if (crashed_) return;
     report.to.key = key;
-    ++report.applied;
+    if (fate == ModelStores::Fate::kCopied) {
+      ++report.applied;
+    } else {
+      report.failed.push_back({.key = key, .reason = "DATA_LOSS"});
+    }
   }
   if (report.complete) report.to.key = lease.spec.range_end;
   Report(lease, std::move(report));
@@ -518,19 +530,95 @@ bool ModelCopier::WorkOnChanges(Lease& lease) {
   if (lease.entries.empty()) return false;
   Checkpoint report{.to = lease.cursor};
   std::map<std::string, int64_t> folded;
-  for (size_t n = 1 + pick_(4); n > 0 && !lease.entries.empty(); --n) {
+  for (int64_t n = Portion(lease, 4); n > 0 && !lease.entries.empty(); --n) {
     report.to.sequence = lease.entries.front().first;
     ++folded[lease.entries.front().second];
     lease.entries.pop_front();
   }
   for (const auto& [key, count] : folded) {
-    stores_.Copy(lease.spec.source.bucket.id, lease.spec.destination.bucket.id,
-                 key);
-    ++report.applied;
-    report.collapsed += count - 1;
+    const ModelStores::Fate fate = Meet(lease, key);
+    if (crashed_) return true;
+    if (fate == ModelStores::Fate::kCopied) {
+      ++report.applied;
+      report.collapsed += count - 1;
+    } else {
+      report.failed.push_back(
+          {.key = key, .reason = "DATA_LOSS", .changes = count});
+    }
   }
   Report(lease, std::move(report));
   return true;
+}
+
+int64_t ModelCopier::Portion(const Lease& lease, size_t most) {
+  return lease.spec.serial ? 1 : 1 + static_cast<int64_t>(pick_(most));
+}
+
+ModelStores::Fate ModelCopier::Meet(Lease& lease, const std::string& key) {
+  if (lease.spec.isolate_first && !std::exchange(lease.isolated, true)) {
+    return ModelStores::Fate::kFails;  // Unseen.
+  }
+  const ModelStores::Fate fate = stores_.Copy(
+      lease.spec.source.bucket.id, lease.spec.destination.bucket.id, key);
+  crashed_ |= fate == ModelStores::Fate::kKills;
+  return fate;
+}
+
+void ModelCopier::WorkOnObject(Lease& lease) {
+  if (pick_(4) == 0) {  // A part.
+    Report(lease,
+           {.to = {.sequence = lease.cursor.sequence + 1},
+            .bytes = 1,
+            .upload = Checkpoint::Upload{
+                .id = absl::StrCat("upload-", lease.spec.unit_id),
+                .source_etag = "etag"}});
+    return;
+  }
+  const ModelStores::Fate fate = Meet(lease, lease.spec.object->key);
+  if (crashed_) return;
+  if (fate == ModelStores::Fate::kCopied) {
+    Report(lease, {.to = lease.cursor, .complete = true, .applied = 1});
+    return;
+  }
+  lease.object_failed = true;
+  Release(lease, "DATA_LOSS");
+}
+
+void ModelCopier::WorkOnVerification(Lease& lease) {
+  const ModelStores::Bucket& here = stores_.of(lease.spec.source.bucket.id);
+  const ModelStores::Bucket& there =
+      stores_.of(lease.spec.destination.bucket.id);
+  std::set<std::string> keys;
+  for (const ModelStores::Bucket* bucket : {&here, &there}) {
+    for (const auto& [key, state] : *bucket) {
+      if (key > lease.cursor.key && InPrefixes(lease.spec.rule, key) &&
+          (lease.spec.range_end.empty() || key <= lease.spec.range_end)) {
+        keys.insert(key);
+      }
+    }
+  }
+  Checkpoint report{.to = lease.cursor, .compared = Checkpoint::Compared{}};
+  size_t left = 1 + pick_(3);
+  report.complete = keys.size() <= left;
+  for (const std::string& key : keys) {
+    if (left-- == 0) break;
+    report.to.key = key;
+    const auto wanted = here.find(key);
+    const auto found = there.find(key);
+    const bool exists = found != there.end() && found->second.exists;
+    if (wanted == here.end()) {
+      if (exists) ++report.compared->foreign;
+    } else if (wanted->second.exists != exists ||
+               (exists && wanted->second != found->second)) {
+      report.failed.push_back({.key = key, .reason = "DIFFERENT"});
+    } else if (exists) {
+      ++report.compared->equal;
+    }
+  }
+  if (report.complete && !lease.spec.range_end.empty()) {
+    report.to.key = lease.spec.range_end;
+  }
+  Report(lease, std::move(report));
 }
 
 }  // namespace crr::test

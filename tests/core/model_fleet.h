@@ -34,18 +34,29 @@ class ModelStores {
   void Write(const std::string& bucket, const std::string& key, bool exists) {
     buckets_[bucket][key] = {++revision_, exists};
   }
-  // Brings a key's present state over.
-  void Copy(const std::string& from, const std::string& to,
+  // A key that cannot be copied, or that ends the process of whoever tries,
+  // until all are cured.
+  enum class Fate { kCopied, kFails, kKills };
+  void SetFate(const std::string& bucket, const std::string& key, Fate fate) {
+    fates_[{bucket, key}] = fate;
+  }
+  void CureAll() { fates_.clear(); }
+  // Brings a key's present state over, unless its fate is another.
+  Fate Copy(const std::string& from, const std::string& to,
             const std::string& key) {
+    const auto fate = fates_.find({from, key});
+    if (fate != fates_.end()) return fate->second;
     const State state = buckets_[from][key];
     State& there = buckets_[to][key];
     if (state.revision >= there.revision) there = state;
+    return Fate::kCopied;
   }
   const Bucket& of(const std::string& bucket) { return buckets_[bucket]; }
 
  private:
   int64_t revision_ = 0;
   std::map<std::string, Bucket> buckets_;
+  std::map<std::pair<std::string, std::string>, Fate> fates_;
 };
 
 // The streams between copiers and a server. Messages wait here in both
@@ -128,6 +139,7 @@ class ModelCopier {
   // Takes one message; false when none is there.
   bool Receive();
   // Does some work under one of its leases; false when there is nothing to do.
+  // What it met may have ended the process; then it is to be killed.
   bool Work();
   // Gives a lease back, if it has one to give.
   void GiveUp(const std::string& reason);
@@ -140,6 +152,7 @@ class ModelCopier {
   StreamId stream() const { return stream_; }
   // It must not connect again: a newer process has its name.
   bool superseded() const { return superseded_; }
+  bool crashed() const { return crashed_; }
   // Leases at work that a server said were lost.
   int64_t lost() const { return lost_; }
   // What was wrong with what the server sent; empty when nothing was.
@@ -161,7 +174,9 @@ class ModelCopier {
     bool send_again = false;
     bool released = false;
     std::string release_reason;
+    bool object_failed = false;
     bool draining = false;
+    bool isolated = false;  // What `isolate_first` asks for is done.
   };
 
   bool Writes(const Lease& lease) const;
@@ -185,6 +200,12 @@ class ModelCopier {
   void WorkOnInventory(Lease& lease);
   void WorkOnRange(Lease& lease);
   bool WorkOnChanges(Lease& lease);
+  void WorkOnObject(Lease& lease);
+  void WorkOnVerification(Lease& lease);
+  // What becomes of a key that a lane has come to.
+  ModelStores::Fate Meet(Lease& lease, const std::string& key);
+  // How many are worked on at once, of `most`.
+  int64_t Portion(const Lease& lease, size_t most);
   static bool InPrefixes(const Rule& rule, const std::string& key);
 
   const Options options_;
@@ -196,6 +217,7 @@ class ModelCopier {
   StreamId stream_ = 0;
   bool welcomed_ = false;
   bool superseded_ = false;
+  bool crashed_ = false;
   std::optional<int64_t> number_;
   Ticks hello_sent_;
   Ticks renewed_;

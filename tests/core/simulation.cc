@@ -6,9 +6,12 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/core/ledger.h"
 #include "server/core/lease_restore.h"
+#include "server/core/object_lane.h"
 #include "server/core/progress.h"
 #include "server/core/units.h"
 #include "storage/rule_table.h"
@@ -23,6 +26,16 @@ constexpr absl::Duration kPatience = absl::Minutes(5);
 constexpr char kPublisher[] = "gw";
 constexpr PublisherScope::Kind kRegionScope = PublisherScope::Kind::kRegion;
 
+// Whether the key is at the destination as it is at the source. A comparison
+// leaves no tombstone for what is missing at both.
+bool IsInStep(const ModelStores::State& state, const ModelStores::Bucket& there,
+              const std::string& key) {
+  const auto found = there.find(key);
+  return found == there.end() || !found->second.exists
+             ? !state.exists
+             : found->second == state;
+}
+
 }  // namespace
 
 absl::StatusOr<CheckpointOutcome> Simulation::WatchedStore::ApplyBody(
@@ -31,6 +44,11 @@ absl::StatusOr<CheckpointOutcome> Simulation::WatchedStore::ApplyBody(
   Checkpoint seen = checkpoint;
   if (simulation_.weakness_.token_is_ignored && before) {
     seen.token = before->token;
+  }
+  if (simulation_.weakness_.failures_are_dropped) {
+    for (const ObjectFailure& failure : std::exchange(seen.failed, {})) {
+      seen.collapsed += failure.changes;
+    }
   }
   auto outcome = ManualStore::ApplyBody(txn, seen);
   if (!outcome.ok() || !before ||
@@ -44,6 +62,14 @@ absl::StatusOr<CheckpointOutcome> Simulation::WatchedStore::ApplyBody(
                                   " was changed under an old token"));
   }
   if (!changed) ++simulation_.reached_["a checkpoint again"];
+  if (changed && !seen.failed.empty()) {
+    ++simulation_.reached_[before->kind == UnitKind::kVerify
+                               ? "a difference to repair"
+                               : "an object that left its lane"];
+  }
+  if (!after && before->kind == UnitKind::kObject) {
+    ++simulation_.reached_["an object done by itself"];
+  }
   return outcome;
 }
 
@@ -63,6 +89,20 @@ Simulation::Simulation(uint64_t seed, Weakness weakness)
         .ok();
   });
   store_.attached = {kPublisher};
+  // As late as a write may end.
+  terms_.commit_bound = terms_.margin + terms_.grace - 0.005 * terms_.ttl;
+  terms_.object_retry_base = absl::Milliseconds(50);
+  terms_.object_retry_max = absl::Seconds(1);
+  if (OneIn(3)) log_bytes_max_ = 90;
+  is_hot_ = log_bytes_max_ > 90 && OneIn(10);
+  for (const Pair& pair : pairs_) {
+    for (int i = 0; i < 2; ++i) {
+      stores_.SetFate(pair.source, SomeKey(), ModelStores::Fate::kFails);
+    }
+    if (OneIn(6)) {
+      stores_.SetFate(pair.source, SomeKey(), ModelStores::Fate::kKills);
+    }
+  }
   for (int i = 0; i < 3 * kKeys; ++i) WriteSomething();
   StartServer();
   const size_t copiers = 1 + Pick(3);
@@ -159,7 +199,7 @@ void Simulation::Step() {
     if (!IsFrozen(copier)) copier.Receive();
   } else if (dice < 90) {
     ModelCopier& copier = SomeCopier();
-    if (!IsFrozen(copier)) copier.Work();
+    if (!IsFrozen(copier)) LetWork(copier);
   } else if (dice < 93) {
     WriteSomething();
   } else if (dice < 96) {
@@ -172,25 +212,35 @@ void Simulation::Step() {
   CheckWriters();
 }
 
+void Simulation::KillCopier(ModelCopier& copier) {
+  const std::string id = copier.id();
+  reached_["a lease lost by its holder"] += copier.lost();
+  copier.Kill();
+  const auto it =
+      std::find_if(copiers_.begin(), copiers_.end(),
+                   [&](const auto& one) { return one.get() == &copier; });
+  ghosts_.push_back(std::move(*it));
+  copiers_.erase(it);
+  frozen_until_.erase(id);
+  AddCopier(id);
+}
+
+void Simulation::LetWork(ModelCopier& copier) {
+  copier.Work();
+  if (!copier.crashed()) return;
+  ++reached_["a crash on an object"];
+  KillCopier(copier);
+}
+
 void Simulation::Disturb() {
   const auto pick = [this](size_t bound) { return Pick(bound); };
   ModelCopier& copier = SomeCopier();
-  switch (Pick(17)) {
+  switch (Pick(19)) {
     case 0:  // A process dies, and another comes under its name.
-    case 1: {
-      const std::string id = copier.id();
-      reached_["a lease lost by its holder"] += copier.lost();
+    case 1:
       if (!copier.MayWrite(clock_.Now()).empty()) ++reached_["a kill at work"];
-      copier.Kill();
-      const auto it = std::find_if(
-          copiers_.begin(), copiers_.end(),
-          [&](const auto& one) { return one.get() == &copier; });
-      ghosts_.push_back(std::move(*it));
-      copiers_.erase(it);
-      frozen_until_.erase(id);
-      AddCopier(id);
+      KillCopier(copier);
       break;
-    }
     case 2:  // It stands still, shorter or longer than its leases last.
     case 3:
       frozen_until_[copier.id()] =
@@ -224,8 +274,8 @@ void Simulation::Disturb() {
     case 11: {
       using Kind = ManualStore::Kind;
       constexpr Kind kinds[] = {Kind::kStartSession, Kind::kGrant, Kind::kApply,
-                                Kind::kEnd, Kind::kClose};
-      store_.Refuse(kinds[Pick(5)],
+                                Kind::kEnd, Kind::kClose, Kind::kResync};
+      store_.Refuse(kinds[Pick(6)],
                     absl::ResourceExhaustedError("the disk is full"),
                     1 + static_cast<int>(Pick(3)));
       break;
@@ -247,14 +297,20 @@ void Simulation::Disturb() {
     case 16:
       SetLimits();
       break;
+    case 17: {
+      const auto view = core_->FindCopier(copier.id());
+      if (view && OneIn(4)) core_->DrainSession(view->session_number);
+      break;
+    }
+    case 18:
+      if (OneIn(3)) RetryByHand();
+      break;
   }
 }
 
 void Simulation::WriteSomething() {
   const Pair& pair = pairs_[Pick(pairs_.size())];
-  // Half of the keys are outside of a prefix that some rules have.
-  const std::string key =
-      absl::StrCat(OneIn(2) ? "a/" : "b/", 100 + Pick(kKeys));
+  const std::string key = SomeKey();
   const bool exists = !OneIn(4);
   stores_.Write(pair.source, key, exists);
   unsent_.push_back({.bucket = pair.source,
@@ -262,7 +318,14 @@ void Simulation::WriteSomething() {
                      .kind = exists ? PublishedChange::Kind::kPut
                                     : PublishedChange::Kind::kDelete,
                      .event_time = clock_.WallNow(),
-                     .encoded = absl::StrCat(key, "\n")});
+                     .encoded = absl::StrCat(
+                         key, "|", stores_.of(pair.source).at(key).revision,
+                         "|", is_hot_ ? std::string(250'000, 'x') : "", "\n")});
+}
+
+// Half of the keys are outside of a prefix that some rules have.
+std::string Simulation::SomeKey() {
+  return absl::StrCat(OneIn(2) ? "a/" : "b/", 100 + Pick(kKeys));
 }
 
 void Simulation::SendBatch() {
@@ -282,13 +345,19 @@ void Simulation::SendBatch() {
         const auto stored = publisher_table::Get(txn, kPublisher);
         const bool repeated = stored && stored->last_number >= batch.number;
         auto outcome =
-            AppendBatch(txn, batch, int64_t{1} << 40, clock_.WallNow());
+            AppendBatch(txn, batch, log_bytes_max_, clock_.WallNow());
         if (!outcome.ok()) return outcome.status();
         if (repeated) ++reached_["a batch again"];
+        if (!outcome->events.resync.empty()) ++reached_["a log overflowed"];
         for (const PublishedChange& change : batch.changes) {
           const auto rule = rule_table::GetBySource(txn, change.bucket);
           if (repeated || !rule || rule->state == RuleState::kClosing) continue;
           logged_[rule->uid].insert(change.key);
+          Write write{.key = change.key, .time = change.event_time};
+          CRR_CHECK(absl::SimpleAtoi(
+              std::vector<std::string>(absl::StrSplit(change.encoded, '|'))[1],
+              &write.revision));
+          on_the_way_[rule->uid].push_back(std::move(write));
         }
         return outcome->events;
       },
@@ -299,6 +368,22 @@ void Simulation::SendBatch() {
           outbox_.pop_front();
         }
       });
+}
+
+void Simulation::RetryByHand() {
+  store_.Submit(
+      [this](Transaction& txn) -> absl::StatusOr<WorkEvents> {
+        WorkEvents events;
+        for (const Pair& pair : pairs_) {
+          const auto rule = rule_table::GetBySource(txn, pair.source);
+          if (!rule) continue;
+          BulkOutcome outcome = RetryObjects(txn, *rule, {});
+          if (outcome.objects > 0) ++reached_["an object retried by hand"];
+          events.Add(std::move(outcome.events));
+        }
+        return events;
+      },
+      [this](const WorkEvents& events) { core_->OnWork(events); });
 }
 
 void Simulation::CreateRule() {
@@ -444,29 +529,89 @@ void Simulation::CheckBounds(ReadTransaction& txn) {
   paused_leases_ = std::move(paused);
 }
 
+void Simulation::CheckLedger(ReadTransaction& txn) {
+  for (const auto& row : txn.Query("SELECT rule_uid FROM rules")) {
+    const Ledger ledger = LedgerOf(txn, row.Int(0));
+    if (!ledger.balances()) {
+      Fail(absl::StrCat("rule ", row.Int(0), ": ", ToText(ledger)));
+    }
+    CheckSyncTime(txn, *rule_table::Get(txn, row.Int(0)));
+  }
+}
+
+// While a partition of before the rule grew has changes, nobody holds a later
+// one: the same key may be in both.
+void Simulation::CheckPartitions(ReadTransaction& txn) {
+  for (const auto& row : txn.Query(
+           "SELECT u.rule_uid, u.partition, "
+           "(SELECT min(s.partition) FROM change_segments s "
+           " WHERE s.rule_uid = u.rule_uid) FROM leases l "
+           "JOIN work_units u ON u.unit_id = l.unit_id WHERE u.kind = 4")) {
+    const Rule rule = *rule_table::Get(txn, row.Int(0));
+    if (rule.partitions > 1) ++reached_["a lease of a rule that grew"];
+    if (row.Int(1) >= rule.first_partition && !row.IsNull(2) &&
+        row.Int(2) < rule.first_partition) {
+      Fail(absl::StrCat("rule ", rule.uid, ": partition ", row.Int(1),
+                        " is leased, and ", row.Int(2), " is not empty"));
+    }
+  }
+}
+
+// What was written before last_sync_time is at the destination.
+void Simulation::CheckSyncTime(ReadTransaction& txn, const Rule& rule) {
+  const ModelStores::Bucket& here = stores_.of(rule.source);
+  const ModelStores::Bucket& there = stores_.of(rule.destination);
+  std::vector<Write>& writes = on_the_way_[rule.uid];
+  std::erase_if(writes, [&](const Write& write) {
+    const bool outside =
+        !rule.prefixes.empty() && write.key.rfind("a/", 0) != 0;
+    const auto found = there.find(write.key);
+    return outside ||
+           (found != there.end() && found->second.revision >= write.revision) ||
+           IsInStep(here.at(write.key), there, write.key);
+  });
+  absl::Time published = clock_.WallNow();
+  for (const PublishedChange& change : unsent_) {
+    published = std::min(published, change.event_time);
+  }
+  for (const Batch& batch : outbox_) {
+    for (const PublishedChange& change : batch.changes) {
+      published = std::min(published, change.event_time);
+    }
+  }
+  const auto sync = SyncTimeOf(txn, rule, {{kPublisher, published}});
+  if (!sync.time) return;
+  ++reached_["a last_sync_time"];
+  for (const Write& write : writes) {
+    if (write.time < *sync.time) {
+      Fail(absl::StrCat("last_sync_time of rule ", rule.uid, " is ahead of ",
+                        write.key));
+    }
+  }
+}
+
 void Simulation::CheckTables() {
   tables_.Do([&](Transaction& txn) {
     for (const auto& row : txn.Query(
-             "SELECT unit_id, token, cursor_sequence, cursor_key "
+             "SELECT unit_id, token, cursor_sequence, cursor_key, kind "
              "FROM work_units")) {
       Seen& seen = units_seen_[row.Int(0)];
       const Cursor cursor{row.Int(2), row.Bytes(3)};
       if (row.Int(1) < seen.token) {
         Fail(absl::StrCat("the token of unit ", row.Int(0), " fell"));
       }
-      if (cursor.sequence < seen.cursor.sequence ||
+      // An object begins anew when it changed.
+      const bool is_object =
+          row.Int(4) == static_cast<int64_t>(UnitKind::kObject);
+      if ((cursor.sequence < seen.cursor.sequence && !is_object) ||
           cursor.key < seen.cursor.key) {
         Fail(absl::StrCat("the cursor of unit ", row.Int(0), " ran back"));
       }
       seen = {row.Int(1), cursor};
     }
     CheckBounds(txn);
-    for (const auto& row : txn.Query("SELECT rule_uid FROM rules")) {
-      const Ledger ledger = LedgerOf(txn, row.Int(0));
-      if (!ledger.balances()) {
-        Fail(absl::StrCat("rule ", row.Int(0), ": ", ToText(ledger)));
-      }
-    }
+    CheckLedger(txn);
+    CheckPartitions(txn);
   });
 }
 
@@ -502,6 +647,8 @@ bool Simulation::Done() {
          tables_.Number("SELECT count(*) FROM change_segments") == 0 &&
          tables_.Number("SELECT count(*) FROM work_units WHERE kind <> 4") ==
              0 &&
+         tables_.Number("SELECT count(*) FROM object_work") == 0 &&
+         tables_.Number("SELECT count(*) FROM rules WHERE resync <> 0") == 0 &&
          tables_.Number("SELECT count(*) FROM rules WHERE state <> 2") == 0;
 }
 
@@ -512,6 +659,11 @@ void Simulation::Finish() {
   for (const auto& [stream, until] : held_until_) wire_.LetGo(stream);
   store_.attached = {kPublisher};
   store_.ClearRefusals();
+  stores_.CureAll();
+  // Processes that were drained come back as new ones.
+  std::vector<ModelCopier*> before;
+  for (const auto& copier : copiers_) before.push_back(copier.get());
+  for (ModelCopier* const copier : before) KillCopier(*copier);
   const Ticks end = clock_.Now() + kPatience;
   while (violation_.empty() && !Done()) {
     if (clock_.Now() >= end) {
@@ -525,6 +677,7 @@ void Simulation::Finish() {
     }
     Advance(absl::Milliseconds(250));
     SendBatch();
+    RetryByHand();
     for (const Pair& pair : pairs_) {
       ChangeRule(pair, [now = clock_.WallNow()](Transaction& txn,
                                                 const Rule& rule) {
@@ -555,8 +708,7 @@ void Simulation::CheckBuckets() {
       const bool must_be_there = logged_[rule->uid].contains(key) ||
                                  (rule->historical && state.exists);
       if (!must_be_there) continue;
-      const auto found = there.find(key);
-      if (found == there.end() || found->second != state) {
+      if (!IsInStep(state, there, key)) {
         Fail(absl::StrCat(pair.destination, "/", key, " is not that of ",
                           pair.source));
       }

@@ -22,6 +22,7 @@ namespace crr::test {
 // What is done wrong on purpose, to see that it is noticed.
 struct Weakness {
   bool token_is_ignored = false;      // By the transaction of a checkpoint.
+  bool failures_are_dropped = false;  // By the same.
   bool grace_is_left_out = false;     // By the core.
   bool restart_forgets_leases = false;  // As if their holders were gone.
 };
@@ -82,6 +83,7 @@ class Simulation {
   void Step();
   void Disturb();
   void WriteSomething();
+  std::string SomeKey();
   void CreateRule();
   void DeleteRule();
   void PauseOrResumeRule();
@@ -103,6 +105,12 @@ class Simulation {
 
   void CheckTables();
   void CheckBounds(ReadTransaction& txn);
+  void CheckLedger(ReadTransaction& txn);
+  void CheckPartitions(ReadTransaction& txn);
+  void CheckSyncTime(ReadTransaction& txn, const Rule& rule);
+  void KillCopier(ModelCopier& copier);
+  void LetWork(ModelCopier& copier);
+  void RetryByHand();
   void CheckWriters();
   bool Done();
   void Finish();
@@ -110,6 +118,9 @@ class Simulation {
 
   const Weakness weakness_;
   std::mt19937_64 random_;
+  // Of some runs: what a log may hold, and records that fill it.
+  int64_t log_bytes_max_ = int64_t{1} << 40;
+  bool is_hot_ = false;
   std::string violation_;
   std::map<std::string, int64_t> reached_;
 
@@ -134,8 +145,15 @@ class Simulation {
   std::vector<PublishedChange> unsent_;
   bool batch_is_under_way_ = false;
   int64_t next_batch_ = 1;
-  // Keys that the log of a rule took.
+  // Keys that the log of a rule took, or its resync.
   std::map<int64_t, std::set<std::string>> logged_;
+  // The states that these had, until they are at the destination.
+  struct Write {
+    std::string key;
+    int64_t revision = 0;
+    absl::Time time;
+  };
+  std::map<int64_t, std::vector<Write>> on_the_way_;
 
   std::map<int64_t, Seen> units_seen_;
   // Rules with more leases than their bound, since that was lowered: they may

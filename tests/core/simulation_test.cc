@@ -63,7 +63,10 @@ TEST(SimulationTest, NothingIsEverBroken) {
   }
   // What it was never brought to, it did not show.
   for (const char* what :
-       {"a batch again", "a checkpoint again", "a fenced checkpoint", "a grant",
+       {"a batch again", "a checkpoint again", "a crash on an object",
+        "a difference to repair", "a fenced checkpoint", "a grant",
+        "a last_sync_time", "a lease of a rule that grew", "a log overflowed", "an object done by itself",
+        "an object retried by hand", "an object that left its lane",
         "a kill at work", "a lease lost by its holder", "a pause under a lease",
         "a paused rule closed", "a bound below the leases that live",
         "a restart", "a resume", "a rule", "a rule closed under a lease",
@@ -83,6 +86,7 @@ TEST(SimulationTest, WeaknessesAreFound) {
   };
   for (const Case& c :
        {Case{{.token_is_ignored = true}, "under an old token"},
+        Case{{.failures_are_dropped = true}, "is ahead of"},
         Case{{.grace_is_left_out = true}, "may write for unit"},
         Case{{.restart_forgets_leases = true}, "may write for unit"}}) {
     SCOPED_TRACE(c.finds);
