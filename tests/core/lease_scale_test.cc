@@ -79,7 +79,7 @@ class GrantOutput final : public LeaseOutput {
   std::vector<std::pair<StreamId, LeaseRef>> grants;
 };
 
-// A walk over all sessions at each grant takes minutes here.
+// 80,000 grants; a walk over the sessions at each would look at 10,000.
 TEST(LeaseScaleTest, TenThousandSessionsAreServedInSeconds) {
   test::FakeClock clock;
   WillingStore store;
