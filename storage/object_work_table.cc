@@ -20,7 +20,7 @@ namespace {
 constexpr char kSelect[] =
     "SELECT rule_uid, key, unit_id, generation, granted, changes, historical, "
     "repair, deletion, oldest_event_us, size_bytes, attempts, reason, message, "
-    "first_failure_us, last_failure_us, upload_id, upload_etag "
+    "first_failure_us, last_failure_us, upload_id, upload_etag, parts_most "
     "FROM object_work ";
 
 Value Time(const std::optional<absl::Time>& time) {
@@ -45,7 +45,8 @@ ObjectWork FromRow(const Row& row) {
                   .first_failure = absl::FromUnixMicros(row.Int(14)),
                   .last_failure = absl::FromUnixMicros(row.Int(15)),
                   .upload_id = row.Text(16),
-                  .upload_etag = row.Text(17)};
+                  .upload_etag = row.Text(17),
+                  .parts_most = row.Int(18)};
   if (!row.IsNull(2)) work.unit_id = row.Int(2);
   if (!row.IsNull(9)) work.oldest_event = absl::FromUnixMicros(row.Int(9));
   return work;
@@ -101,8 +102,8 @@ void Put(Transaction& txn, const ObjectWork& work) {
       "INSERT INTO object_work (rule_uid, key, unit_id, generation, granted, "
       "changes, historical, repair, deletion, oldest_event_us, size_bytes, "
       "attempts, reason, message, first_failure_us, last_failure_us, "
-      "upload_id, upload_etag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-      "$10, $11, $12, $13, $14, $15, $16, $17, $18) "
+      "upload_id, upload_etag, parts_most) VALUES ($1, $2, $3, $4, $5, $6, "
+      "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) "
       "ON CONFLICT (rule_uid, key) DO UPDATE SET "
       "unit_id = excluded.unit_id, generation = excluded.generation, "
       "granted = excluded.granted, changes = excluded.changes, "
@@ -113,7 +114,8 @@ void Put(Transaction& txn, const ObjectWork& work) {
       "reason = excluded.reason, message = excluded.message, "
       "first_failure_us = excluded.first_failure_us, "
       "last_failure_us = excluded.last_failure_us, "
-      "upload_id = excluded.upload_id, upload_etag = excluded.upload_etag",
+      "upload_id = excluded.upload_id, upload_etag = excluded.upload_etag, "
+      "parts_most = excluded.parts_most",
       {Int(work.rule_uid), Bytes(work.key),
        work.unit_id ? Int(*work.unit_id) : Null(), Int(work.generation),
        Int(work.granted), Int(work.changes), Bool(work.historical),
@@ -121,7 +123,7 @@ void Put(Transaction& txn, const ObjectWork& work) {
        Int(work.size_bytes), Int(work.attempts), Text(work.reason),
        Text(work.message), Int(absl::ToUnixMicros(work.first_failure)),
        Int(absl::ToUnixMicros(work.last_failure)), Text(work.upload_id),
-       Text(work.upload_etag)});
+       Text(work.upload_etag), Int(work.parts_most)});
 }
 
 void Delete(Transaction& txn, int64_t rule_uid, absl::string_view key) {

@@ -36,6 +36,7 @@ struct ObjectWork {
   // A begun upload at the destination; empty for none.
   std::string upload_id;
   std::string upload_etag;
+  int64_t parts_most = 0;  // That any of its uploads had.
 };
 
 // Which rows of a rule; everything that is set must fit.

@@ -112,6 +112,13 @@ void Progress(Transaction& txn, int64_t unit_id, const Cursor& cursor,
       {Int(unit_id), Int(cursor.sequence), Bytes(cursor.key), Int(visited)});
 }
 
+void MoveCursor(Transaction& txn, int64_t unit_id, const Cursor& cursor) {
+  txn.Execute(
+      "UPDATE work_units SET cursor_sequence = $2, cursor_key = $3 "
+      "WHERE unit_id = $1",
+      {Int(unit_id), Int(cursor.sequence), Bytes(cursor.key)});
+}
+
 void TakeBackAttempt(Transaction& txn, int64_t unit_id) {
   txn.Execute(
       "UPDATE work_units SET attempts = max(0, attempts - 1) "

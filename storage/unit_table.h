@@ -80,6 +80,8 @@ bool HasKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind);
 void Progress(Transaction& txn, int64_t unit_id, const Cursor& cursor,
               int64_t visited);
 
+// The same without progress: attempts stay.
+void MoveCursor(Transaction& txn, int64_t unit_id, const Cursor& cursor);
 // The last grant does not count as an attempt.
 void TakeBackAttempt(Transaction& txn, int64_t unit_id);
 

@@ -3,7 +3,7 @@
 namespace crr {
 
 HeldSlot::HeldSlot(SlotPool& pool, LeaseLink& link)
-    : link_(link), lane_(pool.OpenLane()) {
+    : link_(link), lane_(pool.OpenLane(SlotPool::Use::kLong)) {
   lane_->Submit([this] {
     held_ = true;
     link_.Ring();
@@ -13,11 +13,13 @@ HeldSlot::HeldSlot(SlotPool& pool, LeaseLink& link)
 
 HeldSlot::~HeldSlot() { over_.count_down(); }
 
-bool HeldSlot::Wait() {
+bool HeldSlot::Wait(const Clock& clock, absl::Duration at_most) {
+  const Ticks end = clock.Now() + at_most;
   for (;;) {
-    link_.Wait(absl::InfiniteDuration());
+    link_.Wait(end - clock.Now());
     if (link_.lost() || link_.draining().has_value()) return false;
     if (held_ && link_.guard().StartAllowed()) return true;
+    if (clock.Now() >= end) return false;
   }
 }
 

@@ -5,6 +5,8 @@
 #include <latch>
 #include <memory>
 
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "client/copier/lease_link.h"
 #include "client/copier/slot_pool.h"
 
@@ -21,8 +23,8 @@ class HeldSlot {
   HeldSlot& operator=(const HeldSlot&) = delete;
 
   // Waits for the slot, and until the lease lets work begin. False when the
-  // lease was lost or asked for first.
-  bool Wait();
+  // lease was lost or asked for first, or after `at_most`.
+  bool Wait(const Clock& clock, absl::Duration at_most);
 
  private:
   LeaseLink& link_;

@@ -32,9 +32,10 @@ RunEnd RunObject(const RunnerContext& context, const LeaseEnds& ends) {
   LeaseLink& link = context.link;
   const v1::Lease& lease = link.lease();
   HeldSlot slot(context.pool, link);
-  if (!slot.Wait()) {
+  if (!slot.Wait(context.clock, context.timing.slot_wait)) {
+    // Where other copiers have room the object is better off there.
     return link.lost() ? RunEnd::Over()
-                       : RunEnd::Release(link.draining().value_or(""));
+                       : RunEnd::Release(link.draining().value_or("NO_SLOT"));
   }
   Checkpointer checkpointer(link, context.clock, context.timing);
   TokenBucket rate(lease.bytes_per_second(), context.clock);

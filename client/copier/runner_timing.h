@@ -18,6 +18,8 @@ struct RunnerTiming {
   absl::Duration retry_cap = absl::Seconds(30);
   // Between reports of trouble under one lease.
   absl::Duration trouble_interval = absl::Seconds(30);
+  // How long one object waits for a slot of its own.
+  absl::Duration slot_wait = absl::Minutes(1);
   // Entries of one lease between its low-water mark and the last begun: how far
   // others run ahead of one that fails.
   size_t window_entries = 4'000;

@@ -6,7 +6,7 @@
 
 namespace crr {
 
-SlotPool::SlotPool(int slots) {
+SlotPool::SlotPool(int slots) : long_max_(std::max(1, slots / 2)) {
   CRR_CHECK(slots > 0);
   threads_.reserve(static_cast<size_t>(slots));
   for (int i = 0; i < slots; ++i) threads_.emplace_back([this] { Work(); });
@@ -22,10 +22,10 @@ SlotPool::~SlotPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-std::unique_ptr<SlotPool::Lane> SlotPool::OpenLane() {
+std::unique_ptr<SlotPool::Lane> SlotPool::OpenLane(Use use) {
   MutexLock lock(mu_);
   const int64_t id = next_lane_++;
-  lanes_[id];
+  lanes_[id].use = use;
   return std::unique_ptr<Lane>(new Lane(*this, id));
 }
 
@@ -46,17 +46,31 @@ void SlotPool::Close(int64_t lane) {
   lanes_.erase(lane);
 }
 
+std::deque<int64_t>::iterator SlotPool::NextTurn() {
+  auto turn = turns_.begin();
+  while (turn != turns_.end() && lanes_.at(*turn).use == Use::kLong &&
+         long_running_ >= long_max_) {
+    ++turn;
+  }
+  return turn;
+}
+
 void SlotPool::Work() {
   for (;;) {
     int64_t lane = 0;
     std::function<void()> task;
     {
       MutexLock lock(mu_);
-      while (turns_.empty() && !stop_) ready_.Wait(mu_);
-      if (turns_.empty()) return;
-      lane = turns_.front();
-      turns_.pop_front();
+      auto turn = NextTurn();
+      while (turn == turns_.end() && !stop_) {
+        ready_.Wait(mu_);
+        turn = NextTurn();
+      }
+      if (turn == turns_.end()) return;
+      lane = *turn;
+      turns_.erase(turn);
       Queue& queue = lanes_.at(lane);
+      if (queue.use == Use::kLong) ++long_running_;
       task = std::move(queue.waiting.front());
       queue.waiting.pop_front();
       ++queue.running;
@@ -66,7 +80,12 @@ void SlotPool::Work() {
     // What the task holds goes before its lane may.
     task = nullptr;
     MutexLock lock(mu_);
-    --lanes_.at(lane).running;
+    Queue& queue = lanes_.at(lane);
+    --queue.running;
+    if (queue.use == Use::kLong) {
+      --long_running_;
+      ready_.NotifyAll();
+    }
     ended_.NotifyAll();
   }
 }

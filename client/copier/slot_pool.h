@@ -17,7 +17,8 @@ namespace crr {
 
 // A fixed number of threads that copy objects, shared evenly: each lease has a
 // lane, and a free slot takes from the lane that has waited longest. What waits
-// is bounded by those who submit (CopyWindow). Thread-safe.
+// is bounded by those who submit (CopyWindow). Lanes that keep a slot for long
+// never have more than half of them, so that the others go on. Thread-safe.
 class SlotPool {
  public:
   // One lease's place in the pool. Destroying it forgets what waits and
@@ -44,20 +45,26 @@ class SlotPool {
   // Requires: every lane is gone.
   ~SlotPool();
 
-  std::unique_ptr<Lane> OpenLane();
+  enum class Use { kShort, kLong };
+  std::unique_ptr<Lane> OpenLane(Use use = Use::kShort);
   int slots() const { return static_cast<int>(threads_.size()); }
 
  private:
   struct Queue {
     std::deque<std::function<void()>> waiting;
     int running = 0;
+    Use use = Use::kShort;
   };
 
   void Submit(int64_t lane, std::function<void()> task);
   void Close(int64_t lane);
   void Work();
+  // The next lane that may have a slot; turns_.end() for none.
+  std::deque<int64_t>::iterator NextTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const int long_max_;
   Mutex mu_;
+  int long_running_ ABSL_GUARDED_BY(mu_) = 0;
   CondVar ready_;
   CondVar ended_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;

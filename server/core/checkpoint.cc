@@ -136,21 +136,29 @@ CheckpointOutcome ApplyObject(Transaction& txn, const Unit& unit,
                               CheckpointOutcome outcome) {
   auto work = object_work_table::OfUnit(txn, unit.id);
   if (!work) return CheckpointOutcome{};
+  // The same parts once more, of an upload that came to nothing, are no
+  // progress: an object that is damaged at its end must have a last attempt.
+  outcome.progressed = cp.complete || cp.to.sequence > work->parts_most;
   if (cp.upload && (cp.upload->id != work->upload_id ||
                     cp.upload->source_etag != work->upload_etag)) {
     work->upload_id = cp.upload->id;
     work->upload_etag = cp.upload->source_etag;
-    object_work_table::Put(txn, *work);
   } else if (cp.to == cp.from && !cp.complete) {
     return outcome;
   }
+  work->parts_most = std::max(work->parts_most, cp.to.sequence);
+  object_work_table::Put(txn, *work);
   outcome.cursor = cp.to;
   outcome.bytes = cp.bytes;
   if (work->historical) {
     rule_table::AddCounters(txn, work->rule_uid,
                             {.historical_bytes = cp.bytes});
   }
-  unit_table::Progress(txn, unit.id, cp.to, 0);
+  if (outcome.progressed) {
+    unit_table::Progress(txn, unit.id, cp.to, 0);
+  } else {
+    unit_table::MoveCursor(txn, unit.id, cp.to);
+  }
   rule_table::ClearConditions(txn, unit.rule_uid, unit.id);
   if (!cp.complete) return outcome;
   outcome.lease_over = true;
@@ -192,6 +200,13 @@ absl::StatusOr<CheckpointOutcome> ApplyCheckpoint(
       return CheckpointOutcome{};
     }
     return FinishProbe(txn, *unit, *rule, cp, attached, now);
+  }
+  if (unit->kind == UnitKind::kChanges &&
+      (rule->resync == Resync::kNeeded || rule->state == RuleState::kClosing) &&
+      !unit_table::GetLease(txn, unit->id)) {
+    // What is left of the log is being counted as dropped, step by step: it
+    // must not be counted by a late holder as well.
+    return CheckpointOutcome{};
   }
   if (unit->cursor != cp.from) {
     // The same again, after its answer was lost; or another's work.

@@ -64,6 +64,7 @@ struct CheckpointOutcome {
   Result result = Result::kFenced;
   Cursor cursor;            // As stored.
   bool lease_over = false;  // The unit is finished, or must be tried later.
+  bool progressed = true;   // False for parts of an object that were there.
   // What it settled; nothing when it is only repeated.
   int64_t rule_uid = 0;
   UnitKind kind = UnitKind::kProbe;

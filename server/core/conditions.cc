@@ -15,7 +15,8 @@ namespace {
 
 std::string RemedyOf(absl::string_view type) {
   if (type == "OBJECT_FAILING") {
-    return "mend what the message names; the object is retried until it works";
+    return "mend what the message names; the object goes on by itself, see "
+           "ListFailedObjects";
   }
   if (type == "LANE_FAILING") {
     return "see that copiers can reach both stores; the work is retried";

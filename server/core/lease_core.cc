@@ -16,6 +16,10 @@ constexpr absl::Duration kRetryBase = absl::Milliseconds(250);
 constexpr absl::Duration kRetryMax = absl::Seconds(30);
 constexpr absl::Duration kProbeRetryMax = absl::Seconds(2);
 
+// Steps of dropping logs whose commit is awaited: after a restore every rule
+// wants one.
+constexpr int kResyncStepsMax = 64;
+
 // A holder that was asked, or that is leaving, has no problem to tell of.
 bool IsOrderly(const std::string& reason) {
   return reason.empty() || reason == "REVOKED" || reason == "STOPPING";
@@ -183,7 +187,7 @@ void LeaseCore::OnRecorded(UnitState& unit, const CheckpointOutcome& outcome) {
     MaybeCloseRule(unit.info.rule_uid);
     return;
   }
-  unit.failures = 0;
+  if (outcome.progressed) unit.failures = 0;
   if (unit.cursor != outcome.cursor) unit.moved = clock_.Now();
   unit.cursor = outcome.cursor;
   unit.info.cursor_sequence = outcome.cursor.sequence;
@@ -401,7 +405,10 @@ void LeaseCore::MaybeCloseRule(int64_t rule_uid) {
 
 void LeaseCore::MaybeResyncRule(int64_t rule_uid) {
   const auto found = resyncing_.find(rule_uid);
-  if (found == resyncing_.end() || found->second.under_way) return;
+  if (found == resyncing_.end() || found->second.under_way ||
+      resync_steps_ >= kResyncStepsMax) {
+    return;
+  }
   bool held = false;
   ForUnitsOf(rule_uid, [&](UnitState& unit) {
     held |= unit.info.kind == UnitKind::kChanges &&
@@ -409,8 +416,10 @@ void LeaseCore::MaybeResyncRule(int64_t rule_uid) {
   });
   if (held) return;
   found->second.under_way = true;
+  ++resync_steps_;
   store_.ResyncRule(rule_uid, [this, rule_uid](
                                   const absl::StatusOr<ResyncOutcome>& step) {
+    --resync_steps_;
     resyncing_[rule_uid].under_way = false;
     if (!step.ok()) return;  // Tick tries again.
     if (step->done) resyncing_.erase(rule_uid);

@@ -303,6 +303,7 @@ class LeaseCore {
   };
   std::unordered_map<int64_t, Steps> closing_;
   std::unordered_map<int64_t, Steps> resyncing_;
+  int resync_steps_ = 0;  // Under way.
   std::set<int64_t> paused_;  // Rules.
   WorkQueue queue_;
   SessionRooms rooms_;  // Of the sessions that are able and have room.

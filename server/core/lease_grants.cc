@@ -102,9 +102,19 @@ LeaseCore::Session* LeaseCore::PickSession(const UnitInfo& unit) {
 // A rule's limit makes its copiers slow, not stuck: the largest object that a
 // lane copies comes on top, and so does a part.
 absl::Duration LeaseCore::PatienceWith(const LeaseSpec& spec) const {
-  if (spec.bytes_per_second == 0) return options_.no_progress;
-  return options_.no_progress +
-         absl::Seconds(limits::kLargeObjectBytes / spec.bytes_per_second);
+  // One object may be as large as a store takes.
+  if (spec.read_bytes) return absl::InfiniteDuration();
+  absl::Duration patience = options_.no_progress;
+  if (spec.object) {
+    // Once to be hashed whole, and once to be proven.
+    patience += absl::Seconds(2 * spec.object->size_bytes /
+                              limits::kReadBytesPerSecondMin);
+  }
+  if (spec.bytes_per_second != 0) {
+    patience +=
+        absl::Seconds(limits::kLargeObjectBytes / spec.bytes_per_second);
+  }
+  return patience;
 }
 
 void LeaseCore::Schedule() {

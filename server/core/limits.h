@@ -100,7 +100,7 @@ inline constexpr int64_t kFailedObjectsMax = 100'000;
 inline constexpr int kFailuresPerCheckpointMax = 1000;
 inline constexpr size_t kReasonBytesMax = 63;
 // Grants of an object without progress before it is a dead letter: with the
-// back-off of lease_options.h, about ten minutes.
+// back-off of lease_options.h, about two minutes.
 inline constexpr int64_t kObjectAttemptsMax = 8;
 // Grants of a lane that lost their copiers without progress: then one entry is
 // worked on at a time, and one grant later the first is taken out.
@@ -109,6 +109,9 @@ inline constexpr int64_t kLaneLossesMax = 2;
 // may be held up by.
 inline constexpr int64_t kLargeObjectBytes = 64 << 20;
 inline constexpr size_t kUploadIdBytesMax = 1024;
+// At which a copier reads its own destination, at the least: how long it may be
+// silent over one object follows from it.
+inline constexpr int64_t kReadBytesPerSecondMin = 16 << 20;
 // Rows that RetryFailedObjects and SkipFailedObjects take in one transaction,
 // some 100 ms of the writer.
 inline constexpr int kFailedObjectsPerCallMax = 1000;

@@ -1,5 +1,7 @@
 #include "server/core/verification.h"
 
+#include <string>
+
 #include "server/core/names.h"
 #include "server/core/refusal.h"
 #include "server/core/units.h"
@@ -32,19 +34,30 @@ absl::StatusOr<WorkEvents> RequestVerification(Transaction& txn,
                                                const Rule& rule,
                                                bool read_bytes,
                                                absl::Time now) {
-  if (rule.state != RuleState::kActive || rule.resync == Resync::kNeeded) {
+  std::string problem;
+  if (rule.state != RuleState::kActive) {
+    problem = "only an ACTIVE rule can be verified";
+  } else if (rule.resync == Resync::kNeeded) {
+    problem = "the rule's log is being dropped; a verification begins by "
+              "itself then";
+  } else if (rule.historical &&
+             (!rule_table::GetCounters(txn, rule.uid).inventory_complete ||
+              unit_table::HasHistoricalWork(txn, rule.uid))) {
+    problem = "its history is on its way still, and would only be called "
+              "missing";
+  }
+  if (!problem.empty()) {
     return Refuse({.reason = "RULE_STATE",
                    .field = "name",
                    .subject = NameOfRule(rule),
-                   .description =
-                       rule.state == RuleState::kActive
-                           ? "the rule's log is being dropped; a verification "
-                             "begins by itself then"
-                           : "only an ACTIVE rule can be verified",
+                   .description = problem,
                    .rule = NameOfRule(rule)});
   }
   const auto last = verification_table::Get(txn, rule.uid);
-  if (last && !last->end_time) return WorkEvents{};
+  // One that reads bytes does all that one of the listings does.
+  if (last && !last->end_time && (last->read_bytes || !read_bytes)) {
+    return WorkEvents{};
+  }
   return StartVerification(txn, rule, VerificationCause::kRequested, read_bytes,
                            now);
 }

@@ -19,9 +19,10 @@ WorkEvents StartVerification(Transaction& txn, const Rule& rule,
                              VerificationCause cause, bool read_bytes,
                              absl::Time now);
 
-// Begins one that was asked for, unless one is under way already.
-// FAILED_PRECONDITION RULE_STATE: the rule is not ACTIVE, or its log is being
-// dropped, after which one begins by itself.
+// Begins one that was asked for, unless one that does as much is under way
+// already. FAILED_PRECONDITION RULE_STATE: the rule is not ACTIVE; its history
+// is not complete; or its log is being dropped, after which one begins by
+// itself.
 absl::StatusOr<WorkEvents> RequestVerification(Transaction& txn,
                                                const Rule& rule,
                                                bool read_bytes,

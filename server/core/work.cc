@@ -53,7 +53,8 @@ void AddDetails(Transaction& txn, const Unit& unit, const Rule& rule,
         spec.object = {.key = work->key,
                        .deletion = work->deletion,
                        .upload_id = work->upload_id,
-                       .upload_etag = work->upload_etag};
+                       .upload_etag = work->upload_etag,
+                       .size_bytes = work->size_bytes};
         work->granted = work->generation;
         object_work_table::Put(txn, *work);
       }

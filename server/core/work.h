@@ -49,6 +49,7 @@ struct LeaseSpec {
     bool deletion = false;
     std::string upload_id;  // Empty for none.
     std::string upload_etag;
+    int64_t size_bytes = 0;  // As last seen.
   };
   std::optional<Object> object;  // OBJECT.
   // VERIFY: what came to be at the source before this is left alone.

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <latch>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,38 @@ TEST(SlotPoolTest, RunsAsManyAtOnceAsThereAreSlots) {
     });
   }
   ended.wait();
+}
+
+TEST(SlotPoolTest, LongUseLeavesHalfTheSlots) {
+  SlotPool pool(4);
+  std::vector<std::unique_ptr<SlotPool::Lane>> lanes;
+  std::latch go(1);
+  std::latch long_ended(3);
+  std::atomic<int> running = 0;
+  std::atomic<int> most = 0;
+  for (int i = 0; i < 3; ++i) {
+    lanes.push_back(pool.OpenLane(SlotPool::Use::kLong));
+    lanes.back()->Submit([&] {
+      most = std::max<int>(most, ++running);
+      go.wait();
+      --running;
+      long_ended.count_down();
+    });
+  }
+  // Two at once still have theirs, however long the others take.
+  lanes.push_back(pool.OpenLane());
+  std::latch both(2);
+  std::latch ended(2);
+  for (int i = 0; i < 2; ++i) {
+    lanes.back()->Submit([&] {
+      both.arrive_and_wait();
+      ended.count_down();
+    });
+  }
+  ended.wait();
+  go.count_down();
+  long_ended.wait();
+  EXPECT_LE(most, 2);
 }
 
 TEST(SlotPoolTest, LanesTakeTurns) {

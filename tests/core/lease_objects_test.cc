@@ -28,7 +28,7 @@ constexpr absl::Duration kInstant = absl::Nanoseconds(1);
 class LeaseObjectsTest : public ::testing::Test {
  protected:
   // Objects that left their log, each held by the stream once.
-  void Begin(int count) {
+  void Begin(int count, int64_t size_bytes = 0) {
     world_.AddRuleWithChanges(count);
     stream_ = world_.Open("a", 100);
     const LeaseSpec log = world_.LastGrant(stream_);
@@ -38,7 +38,8 @@ class LeaseObjectsTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       report.failed.push_back({.key = absl::StrCat("key-", i),
                                .reason = "DATA_LOSS",
-                               .changes = 1});
+                               .changes = 1,
+                               .size_bytes = size_bytes});
     }
     ASSERT_EQ(world_.Report(stream_, report).result, Result::kRecorded);
     ASSERT_EQ(Objects().size(), static_cast<size_t>(count));
@@ -86,6 +87,25 @@ TEST_F(LeaseObjectsTest, TheWaitDoublesGiveOrTakeAHalfUpToABound) {
   // The last attempt.
   FailIt(Objects().back());
   EXPECT_GT(Wait(), absl::Minutes(2));
+}
+
+// To hash and to prove a large one takes its time, and nothing is told meanwhile.
+TEST_F(LeaseObjectsTest, ALargeOneMayBeSilentForLong) {
+  constexpr int64_t kSeconds = 1800;
+  Begin(1, kSeconds * limits::kReadBytesPerSecondMin);
+  const auto asked = [&] {
+    std::vector<std::string> reasons;
+    for (const auto& revoke : world_.output.Of<RevokeMessage>(stream_)) {
+      if (revoke.unit_id == Objects().back().unit_id) {
+        reasons.push_back(revoke.reason);
+      }
+    }
+    return reasons;
+  };
+  world_.PassAlive(absl::Seconds(2 * kSeconds), {stream_});
+  EXPECT_EQ(asked(), std::vector<std::string>{});
+  world_.PassAlive(world_.options.no_progress + absl::Seconds(1), {stream_});
+  EXPECT_EQ(asked(), std::vector<std::string>{"NO_PROGRESS"});
 }
 
 // What failed together does not come back together.

@@ -279,6 +279,29 @@ TEST_F(ObjectLaneTest, PartsAreProgressAndAnotherUploadBeginsAnew) {
               HasCode(absl::StatusCode::kInvalidArgument));
 }
 
+// Damaged at its end, say: all its parts go over, again and again.
+TEST_F(ObjectLaneTest, TheSamePartsAgainAreNoProgress) {
+  Settle({"a"}, {"a"}, "LARGE");
+  for (int64_t i = 0; Row("a")->unit_id.has_value(); ++i) {
+    ASSERT_LE(i, limits::kObjectAttemptsMax);
+    const LeaseSpec lease = Grant(UnitOf("a"));
+    Checkpoint report{.unit_id = lease.unit_id,
+                      .token = lease.token,
+                      .from = lease.cursor,
+                      .to = {.sequence = 0},
+                      .upload = Checkpoint::Upload{absl::StrCat("u-", i), "e"}};
+    ASSERT_EQ(tables_.Apply(report)->result, Result::kRecorded);
+    report.from = {.sequence = 0};
+    report.to = {.sequence = 9};
+    const auto parts = tables_.Apply(report);
+    ASSERT_OK(parts);
+    EXPECT_EQ(parts->progressed, i == 0);
+    End(lease, Failed("CONTENT_DAMAGED"));
+  }
+  EXPECT_EQ(Row("a")->reason, "CONTENT_DAMAGED");
+  EXPECT_EQ(Sums().failed, 1);
+}
+
 TEST_F(ObjectLaneTest, ARetryBeginsWithAllAttempts) {
   Settle({"a", "a", "b"}, {"a", "b"});
   MakeDeadLetter("a", "FORBIDDEN");

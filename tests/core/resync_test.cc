@@ -168,6 +168,31 @@ TEST_F(ResyncTest, ADropGoesInBoundedSteps) {
   EXPECT_EQ(State(), Resync::kVerifying);
 }
 
+// The last holder's token is the newest still, and its report is late.
+TEST_F(ResyncTest, WhatIsBeingDroppedIsNotCountedByALateHolder) {
+  Publish(60);
+  const Unit log = tables_.TheUnit(rule_, UnitKind::kChanges);
+  const auto lease = tables_.Grant(log.id, session_);
+  ASSERT_OK(lease);
+  Publish(60);
+  const Checkpoint late = test::Applied(log.id, lease->token, 0, 1);
+  tables_.Do([&](Transaction& txn) {
+    EndLease(txn, log.id, lease->token, {.kind = LeaseEnd::Kind::kLost},
+             test::Epoch());
+    // As a step that did not come to the end of the log leaves it.
+    const auto purged = segment_table::Purge(txn, rule_, 1);
+    rule_table::AddCounters(
+        txn, rule_,
+        {.resync = purged.changes, .log_bytes = -purged.bytes});
+    segment_table::Append(
+        txn, rule_, 0,
+        {.first_sequence = 2, .last_sequence = 2, .changes = "y"}, 1);
+    rule_table::AddCounters(txn, rule_, {.published = 1, .log_bytes = 1});
+  });
+  EXPECT_EQ(tables_.Apply(late)->result, CheckpointOutcome::Result::kFenced);
+  EXPECT_TRUE(Sums().balances()) << ToText(Sums());
+}
+
 TEST_F(ResyncTest, LastSyncTimeStaysAtTheOldestThatWasDropped) {
   Attach();
   EXPECT_EQ(Synced().time, test::Epoch() + absl::Hours(1));

@@ -137,6 +137,30 @@ TEST_F(VerificationTest, OneIsUnderWayAtATime) {
   EXPECT_FALSE(Shown().end_time.has_value());
 }
 
+TEST_F(VerificationTest, OneThatReadsBytesReplacesOneThatDoesNot) {
+  ASSERT_OK(Request());
+  EXPECT_FALSE(Request(/*read_bytes=*/true)->empty());
+  EXPECT_EQ(Shown().number, 2);
+  EXPECT_TRUE(Shown().read_bytes);
+  EXPECT_TRUE(Request()->empty());
+  EXPECT_EQ(Shown().number, 2);
+}
+
+TEST_F(VerificationTest, NotBeforeHistoryIsThere) {
+  const int64_t films = tables_.AddActiveRule({.source = "films",
+                                               .destination = "films-dr",
+                                               .historical = true});
+  const auto request = [&] {
+    return tables_.Try([&](Transaction& txn) {
+      return RequestVerification(txn, *rule_table::Get(txn, films), false,
+                                 test::Epoch());
+    });
+  };
+  EXPECT_THAT(request(), HasCode(absl::StatusCode::kFailedPrecondition));
+  tables_.CutRanges(films, {});
+  EXPECT_OK(request());
+}
+
 TEST_F(VerificationTest, OnlyAnActiveRule) {
   tables_.Do([&](Transaction& txn) {
     ASSERT_OK(PauseRule(txn, *rule_table::Get(txn, rule_), test::Epoch()));

@@ -83,6 +83,8 @@ constexpr Elsewhere kElsewhere[] = {
      "SenselessFailuresAreRefused"},
     {"kUploadIdBytesMax", "core/object_lane_test.cc",
      "SenselessFailuresAreRefused"},
+    {"kReadBytesPerSecondMin", "core/lease_objects_test.cc",
+     "ALargeOneMayBeSilentForLong"},
     {"kObjectAttemptsMax", "core/object_lane_test.cc",
      "AfterTheLastAttemptItIsADeadLetter"},
     {"kObjectAttemptsMax", "rpc/failed_objects_test.cc",
