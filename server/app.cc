@@ -105,6 +105,9 @@ void Configure(grpc::ServerBuilder& builder) {
       connection::kPingIntervalMinMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                              connection::kStreamsMax);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                             connection::kServerWindowBytes);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              connection::kHandshakeMs);
   // A few bytes could unpack to more than the bound on messages, which gRPC
@@ -135,6 +138,8 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(Options options,
   std::unique_ptr<App> app(new App());
   CRR_ASSIGN_OR_RETURN(app->database_,
                        Database::Open({.path = options.database_path,
+                                       .queue_max = limits::kQueueMax,
+                                       .queue_bytes_max = limits::kQueueBytesMax,
                                        .at_commit = options.at_commit}));
   CRR_RETURN_IF_ERROR(app->database_
                           ->WriteAndWait<std::monostate>(

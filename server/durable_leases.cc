@@ -3,12 +3,28 @@
 #include <utility>
 #include <variant>
 
+#include "server/core/limits.h"
 #include "server/core/work.h"
 #include "storage/segment_table.h"
 #include "storage/server_table.h"
 #include "storage/session_table.h"
 
 namespace crr {
+namespace {
+
+size_t BytesOf(const Checkpoint& checkpoint) {
+  size_t bytes = sizeof(checkpoint);
+  for (const Checkpoint::Range& range : checkpoint.ranges) {
+    bytes += sizeof(range) + range.end.size();
+  }
+  for (const ObjectFailure& failed : checkpoint.failed) {
+    bytes += sizeof(failed) + failed.key.size() + failed.message.size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
 void DurableLeases::StartSession(const std::string& copier,
                                  const std::string& region,
                                  std::optional<int64_t> known,
@@ -44,8 +60,9 @@ void DurableLeases::Grant(int64_t unit_id, int64_t session_number,
 
 void DurableLeases::Apply(Checkpoint checkpoint,
                           Answer<CheckpointOutcome> answer) {
+  const size_t bytes = BytesOf(checkpoint);
   database_.Write<CheckpointOutcome>(
-      {},
+      {.cancelled = nullptr, .bytes = bytes},
       [checkpoint = std::move(checkpoint), attached = publishers_.attached(),
        now = clock_.WallNow()](Transaction& txn) {
         return ApplyCheckpoint(txn, checkpoint, attached, now);
@@ -79,6 +96,10 @@ void DurableLeases::End(int64_t unit_id, int64_t token, LeaseEnd end,
 }
 
 void DurableLeases::Note(int64_t unit_id, int64_t token, std::string message) {
+  if (++*notes_in_hand_ > limits::kNotesInHandMax) {
+    --*notes_in_hand_;
+    return;
+  }
   database_.Write<std::monostate>(
       {},
       [unit_id, token, message = std::move(message),
@@ -88,7 +109,9 @@ void DurableLeases::Note(int64_t unit_id, int64_t token, std::string message) {
         return std::monostate{};
       },
       // A report that could not be stored comes again.
-      [](const absl::StatusOr<std::monostate>&) {});
+      [notes = notes_in_hand_](const absl::StatusOr<std::monostate>&) {
+        --*notes;
+      });
 }
 
 void DurableLeases::CloseRule(int64_t rule_uid,
@@ -126,7 +149,8 @@ void DurableLeases::ReadSegments(int64_t rule_uid, int64_t partition,
   database_.Read<std::vector<Segment>>(
       [rule_uid, partition, after, bytes_max](
           ReadTransaction& txn) -> absl::StatusOr<std::vector<Segment>> {
-        return segment_table::Read(txn, rule_uid, partition, after, bytes_max);
+        return segment_table::Read(txn, rule_uid, partition, after, bytes_max,
+                                   limits::kSegmentsPerReadMax);
       },
       Posted(std::move(answer)));
 }

@@ -1,7 +1,9 @@
 #ifndef CRR_SERVER_DURABLE_LEASES_H_
 #define CRR_SERVER_DURABLE_LEASES_H_
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +75,9 @@ class DurableLeases final : public LeaseStore {
   LedgerWatch& ledgers_;
   const Clock& clock_;
   const PostAnswer post_;
+  // Those that are not stored yet; lives as long as their answers may come.
+  const std::shared_ptr<std::atomic<int>> notes_in_hand_ =
+      std::make_shared<std::atomic<int>>(0);
 };
 
 }  // namespace crr

@@ -133,7 +133,12 @@ void Database::Submit(Job job) {
   {
     MutexLock lock(mu_);
     CRR_CHECK(!closing_);
-    if (jobs_.size() < options_.queue_max) {
+    // A body that is too large for the bound itself still has its turn, and
+    // small ones do not wait for room that they do not take.
+    if (jobs_.size() < options_.queue_max &&
+        (job.bytes == 0 || jobs_bytes_ == 0 ||
+         jobs_bytes_ + job.bytes <= options_.queue_bytes_max)) {
+      jobs_bytes_ += job.bytes;
       jobs_.push_back(std::move(job));
       jobs_changed_.NotifyOne();
       return;
@@ -163,6 +168,7 @@ void Database::WriterLoop() {
                    std::make_move_iterator(jobs_.begin() +
                                            static_cast<ptrdiff_t>(count)));
       jobs_.erase(jobs_.begin(), jobs_.begin() + static_cast<ptrdiff_t>(count));
+      for (const Job& job : group) jobs_bytes_ -= job.bytes;
       // Before anybody is answered: whoever is sees itself counted.
       stats_.groups.Add(static_cast<double>(count));
     }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <latch>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,9 +48,10 @@ class Database {
   struct Options {
     std::string path;
     int readers = 2;
-    // Bodies that may wait to write, and as many to read, over all callers: a second of work at the pace
-    // measured for single commits; beyond it callers do better to come back.
-    size_t queue_max = 8192;
+    // Bodies that may wait to write, and as many to read; bytes of those that
+    // wait to write, as their callers state them.
+    size_t queue_max = std::numeric_limits<size_t>::max();
+    size_t queue_bytes_max = std::numeric_limits<size_t>::max();
     // For tests that kill the process: called on the writer's thread just
     // before each COMMIT, and just after it, before anything is answered.
     std::function<void()> at_commit;
@@ -58,6 +60,8 @@ class Database {
   struct WriteOptions {
     // Asked once, before the body begins: true drops it.
     std::function<bool()> cancelled;
+    // What the body holds while it waits, if that is much.
+    size_t bytes = 0;
   };
 
   struct Stats {
@@ -89,7 +93,8 @@ class Database {
   template <typename T>
   void Write(WriteOptions options, WriteBody<T> body, Done<T> done) {
     auto value = std::make_shared<std::optional<T>>();
-    Submit({.cancelled = std::move(options.cancelled),
+    Submit({.bytes = options.bytes,
+            .cancelled = std::move(options.cancelled),
             .run =
                 [value, body = std::move(body)](Transaction& txn) {
                   absl::StatusOr<T> result = body(txn);
@@ -140,6 +145,7 @@ class Database {
 
  private:
   struct Job {
+    size_t bytes = 0;
     std::function<bool()> cancelled;
     std::function<absl::Status(Transaction&)> run;
     std::function<void(absl::Status)> done;
@@ -203,6 +209,7 @@ class Database {
   CondVar jobs_changed_;
   CondVar reads_changed_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mu_);
+  size_t jobs_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<ReadJob> reads_ ABSL_GUARDED_BY(mu_);
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_;

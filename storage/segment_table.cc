@@ -38,11 +38,13 @@ void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
 }
 
 std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
-                          int64_t partition, int64_t after,
-                          int64_t bytes_max) {
+                          int64_t partition, int64_t after, int64_t bytes_max,
+                          int64_t segments_max) {
   // One query a segment keeps memory bounded, however long the log is.
   std::vector<Segment> segments;
-  while (auto next = First(txn, rule_uid, partition, after)) {
+  while (static_cast<int64_t>(segments.size()) < segments_max) {
+    auto next = First(txn, rule_uid, partition, after);
+    if (!next) break;
     bytes_max -= static_cast<int64_t>(next->changes.size());
     if (bytes_max < 0) break;
     after = next->last_sequence;

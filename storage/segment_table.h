@@ -2,6 +2,7 @@
 #define CRR_STORAGE_SEGMENT_TABLE_H_
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,9 +36,11 @@ namespace segment_table {
 void Append(Transaction& txn, int64_t rule_uid, int64_t partition,
             const Segment& changes, int64_t bytes_max);
 // Segments that end above `after`, in order, of at most `bytes_max` bytes
-// together.
+// together, and no more than `segments_max`.
 std::vector<Segment> Read(ReadTransaction& txn, int64_t rule_uid,
-                          int64_t partition, int64_t after, int64_t bytes_max);
+                          int64_t partition, int64_t after, int64_t bytes_max,
+                          int64_t segments_max =
+                              std::numeric_limits<int64_t>::max());
 // The first segment that ends above `after`.
 std::optional<Segment> First(ReadTransaction& txn, int64_t rule_uid,
                              int64_t partition, int64_t after);

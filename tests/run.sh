@@ -6,8 +6,8 @@
 #   tests/run.sh           the above
 #   tests/run.sh --quick   without the end-to-end tests and the demo
 #   tests/run.sh --all     also the unit tests under ASan and UBSan, larger
-#                          rounds of the end-to-end tests, and what a hundred
-#                          thousand idle rules cost
+#                          rounds of the end-to-end tests, ten thousand
+#                          sessions, and what a hundred thousand idle rules cost
 . "$(dirname -- "${BASH_SOURCE[0]}")/../deploy/common.sh"
 
 mode=${1:-}
@@ -51,12 +51,17 @@ build() {
   configure "$1" && cmake --build --preset "$1"
 }
 
+# unit_tests PRESET [ARGUMENT of ctest]...
 unit_tests() {
-  local results=$WORK/$1-results status=0
-  mkdir -- "$results" && cd -- "$ROOT" || return
+  local results status=0
+  results=$(mktemp -d -- "$WORK/results.XXXXXX") && cd -- "$ROOT" || return
   GTEST_OUTPUT=xml:$results/ \
-    ctest --preset "$1" --output-junit "$results/ctest.xml" || status=$?
+    ctest --preset "$@" --output-junit "$results/ctest.xml" || status=$?
   /usr/bin/python3 tests/count.py "$results" && return "$status"
+}
+
+overload() {
+  CRR_OVERLOAD_ALL=1 unit_tests release --tests-regex '^overload_'
 }
 
 # A folder with some of what makes trouble.
@@ -88,6 +93,7 @@ fi
 if [[ $mode == --all ]]; then
   prepare build-asan build asan
   try unit-asan unit_tests asan
+  try overload overload
   try idle "$ROOT/tests/bench/idle.py"
 fi
 finish

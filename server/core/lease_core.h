@@ -68,6 +68,10 @@ class LeaseOutput {
   virtual ~LeaseOutput() = default;
   virtual void Send(StreamId stream, LeaseMessage message) = 0;
   virtual void Close(StreamId stream, absl::Status status) = 0;
+  // Whether segments may be sent now. After a no, LeaseCore::OnRoom tells.
+  virtual bool HasRoom(StreamId) { return true; }
+  // Ends the stream if its copier does not read what is sent.
+  virtual void CloseIfStalled(StreamId) {}
 };
 
 // Who may work on what: sessions, grants, renewal, expiry, revocation (design
@@ -111,6 +115,9 @@ class LeaseCore {
   void OnTrouble(StreamId stream, LeaseRef lease, const std::string& message);
   // The stream is gone; the session and its leases stay until they expire.
   void OnStreamClosed(StreamId stream);
+
+  // The stream takes segments again.
+  void OnRoom(StreamId stream);
 
   // What a committed transaction changed.
   void OnWork(const WorkEvents& events);
@@ -223,6 +230,7 @@ class LeaseCore {
 
   void ResumeSession(StreamId stream, const HelloMessage& hello,
                      Session& session);
+  void StartSessions();
   void AdoptSession(StreamId stream, const HelloMessage& hello,
                     int64_t number);
   // No more grants and renewals; what it holds runs out at its own time.
@@ -255,7 +263,14 @@ class LeaseCore {
   // holds a lease that is in the way.
   void MaybeCloseRule(int64_t rule_uid);
   void MaybeResyncRule(int64_t rule_uid);
-  void PumpSegments(UnitState& unit);
+  // Sends what the lease has credit for, in its turn.
+  void PumpSegments(const UnitState& unit);
+  // Whether a segment may be read for it; credit aside.
+  static bool WantsSegments(const UnitState& unit);
+  void StartReads();
+  void ReadFor(UnitState& unit, const Session& session);
+  void OnSegments(int64_t unit_id, int64_t read, int64_t room,
+                  absl::StatusOr<std::vector<Segment>> segments);
   void Schedule();
   Session* PickSession(const UnitInfo& unit);
   // Whether it may be given work, as far as it is concerned.
@@ -314,6 +329,10 @@ class LeaseCore {
   bool quiet_is_ending_ = false;
   int64_t next_read_ = 1;
   int grants_under_way_ = 0;
+  std::deque<int64_t> to_pump_;  // Units; some twice, some gone.
+  int reads_under_way_ = 0;
+  std::deque<std::pair<StreamId, HelloMessage>> arriving_;
+  int starts_under_way_ = 0;
   bool draining_ = false;
   Counts counts_;
 };

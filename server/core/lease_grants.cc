@@ -18,48 +18,79 @@ constexpr absl::Duration kStepRetry = absl::Seconds(1);
 
 }  // namespace
 
-void LeaseCore::PumpSegments(UnitState& unit) {
-  if (unit.info.kind != UnitKind::kChanges ||
-      unit.phase != Phase::kLeased || unit.reading != 0 ||
-      unit.revoke_deadline || unit.no_room ||
-      unit.sent_sequence >= unit.info.log_end) {
-    return;
+bool LeaseCore::WantsSegments(const UnitState& unit) {
+  return unit.info.kind == UnitKind::kChanges &&
+         unit.phase == Phase::kLeased && unit.reading == 0 &&
+         !unit.revoke_deadline && !unit.no_room &&
+         unit.sent_sequence < unit.info.log_end;
+}
+
+void LeaseCore::PumpSegments(const UnitState& unit) {
+  if (!WantsSegments(unit)) return;
+  to_pump_.push_back(unit.info.unit_id);
+  StartReads();
+}
+
+void LeaseCore::OnRoom(StreamId stream) {
+  Session* const session = SessionOf(stream);
+  if (session == nullptr) return;
+  for (const int64_t unit_id : session->units) PumpSegments(units_.at(unit_id));
+}
+
+void LeaseCore::StartReads() {
+  while (reads_under_way_ < limits::kSegmentReadsMax && !to_pump_.empty()) {
+    const auto found = units_.find(to_pump_.front());
+    to_pump_.pop_front();
+    if (found == units_.end() || !WantsSegments(found->second)) continue;
+    const auto session = sessions_.find(found->second.session);
+    if (session == sessions_.end() || session->second.stream == 0) continue;
+    if (!output_.HasRoom(session->second.stream)) continue;  // See OnRoom.
+    ReadFor(found->second, session->second);
   }
-  const auto found = sessions_.find(unit.session);
-  if (found == sessions_.end() || found->second.stream == 0) return;
-  const int64_t room =
-      found->second.segment_credit_bytes - unit.unsettled_bytes;
+}
+
+void LeaseCore::ReadFor(UnitState& unit, const Session& session) {
+  const int64_t room = session.segment_credit_bytes - unit.unsettled_bytes;
   if (room <= 0) return;
   unit.reading = next_read_++;
+  ++reads_under_way_;
   store_.ReadSegments(
-      unit.info.rule_uid, unit.info.partition, unit.sent_sequence, room,
+      unit.info.rule_uid, unit.info.partition, unit.sent_sequence,
+      std::min(room, limits::kSegmentBytesMax),
       [this, unit_id = unit.info.unit_id, read = unit.reading,
        room](absl::StatusOr<std::vector<Segment>> segments) {
-        const auto unit_found = units_.find(unit_id);
-        if (unit_found == units_.end()) return;
-        UnitState& u = unit_found->second;
-        // Of another lease, or of a stream before this one.
-        if (u.reading != read || u.phase != Phase::kLeased) return;
-        u.reading = 0;
-        const auto session = sessions_.find(u.session);
-        if (!segments.ok() || session == sessions_.end() ||
-            session->second.stream == 0) {
-          return;  // Tick, or the stream that comes next, pumps again.
-        }
-        for (Segment& segment : *segments) {
-          const auto bytes = static_cast<int64_t>(segment.changes.size());
-          u.sent_sequence = segment.last_sequence;
-          u.unsettled.emplace_back(segment.last_sequence, bytes);
-          u.unsettled_bytes += bytes;
-          output_.Send(session->second.stream,
-                       SegmentMessage{unit_id, u.token, std::move(segment)});
-        }
-        // Unless room was made while the read was under way.
-        u.no_room = segments->empty() &&
-                    session->second.segment_credit_bytes - u.unsettled_bytes <=
-                        room;
-        PumpSegments(u);
+        --reads_under_way_;
+        OnSegments(unit_id, read, room, std::move(segments));
+        StartReads();
       });
+}
+
+void LeaseCore::OnSegments(int64_t unit_id, int64_t read, int64_t room,
+                           absl::StatusOr<std::vector<Segment>> segments) {
+  const auto found = units_.find(unit_id);
+  if (found == units_.end()) return;
+  UnitState& unit = found->second;
+  // Of another lease, or of a stream before this one.
+  if (unit.reading != read || unit.phase != Phase::kLeased) return;
+  unit.reading = 0;
+  const auto session = sessions_.find(unit.session);
+  if (!segments.ok() || session == sessions_.end() ||
+      session->second.stream == 0) {
+    return;  // Tick, or the stream that comes next, pumps again.
+  }
+  for (Segment& segment : *segments) {
+    const auto bytes = static_cast<int64_t>(segment.changes.size());
+    unit.sent_sequence = segment.last_sequence;
+    unit.unsettled.emplace_back(segment.last_sequence, bytes);
+    unit.unsettled_bytes += bytes;
+    output_.Send(session->second.stream,
+                 SegmentMessage{unit_id, unit.token, std::move(segment)});
+  }
+  // Unless room was made while the read was under way.
+  unit.no_room = segments->empty() &&
+                 session->second.segment_credit_bytes - unit.unsettled_bytes <=
+                     room;
+  PumpSegments(unit);
 }
 
 bool LeaseCore::HasWork(const UnitState& unit) {

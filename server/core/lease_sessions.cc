@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/core/lease_core.h"
+#include "server/core/limits.h"
 #include "server/core/refusal.h"
 
 namespace crr {
@@ -30,17 +31,30 @@ void LeaseCore::OnHello(StreamId stream, HelloMessage hello) {
     }
   }
   opening_[stream] = true;
-  const auto known = hello.session_number;
-  store_.StartSession(
-      hello.copier, hello.region, known,
-      [this, stream, hello](absl::StatusOr<int64_t> number) {
-        const bool is_open = opening_.erase(stream) > 0;
-        if (!number.ok()) {
-          if (is_open) output_.Close(stream, number.status());
-          return;
-        }
-        AdoptSession(is_open ? stream : 0, hello, *number);
-      });
+  arriving_.emplace_back(stream, std::move(hello));
+  StartSessions();
+}
+
+void LeaseCore::StartSessions() {
+  while (starts_under_way_ < limits::kSessionStartsMax && !arriving_.empty()) {
+    const auto [stream, hello] = std::move(arriving_.front());
+    arriving_.pop_front();
+    if (!opening_.contains(stream)) continue;  // Gone before its turn.
+    ++starts_under_way_;
+    const auto known = hello.session_number;
+    store_.StartSession(
+        hello.copier, hello.region, known,
+        [this, stream = stream, hello = hello](absl::StatusOr<int64_t> number) {
+          --starts_under_way_;
+          const bool is_open = opening_.erase(stream) > 0;
+          if (number.ok()) {
+            AdoptSession(is_open ? stream : 0, hello, *number);
+          } else if (is_open) {
+            output_.Close(stream, number.status());
+          }
+          StartSessions();
+        });
+  }
 }
 
 void LeaseCore::ResumeSession(StreamId stream, const HelloMessage& hello,

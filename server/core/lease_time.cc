@@ -84,6 +84,8 @@ void LeaseCore::ExpireSessions(Ticks now) {
   for (const int64_t number : over) {
     Session& session = sessions_.at(number);
     UpdateRoom(session);
+    // One whose process stood still reads on, and is told what it lost.
+    if (session.stream != 0) output_.CloseIfStalled(session.stream);
     const std::set<int64_t> held = session.units;
     for (const int64_t unit_id : held) {
       UnitState& unit = units_.at(unit_id);

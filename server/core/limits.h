@@ -130,6 +130,45 @@ inline constexpr size_t kReportBytesMax = 1024;
 // Messages that wait for one slow stream, before it is ended.
 inline constexpr size_t kStreamOutboxMax = 4096;
 inline constexpr int kMessageBytesMax = 4 << 20;
+// Bytes that wait for one copier before it gets no more segments: sixteen of
+// them, so that its connection is never idle.
+inline constexpr int64_t kStreamOutboxBytesMax = 4 << 20;
+// The same over all copiers; beyond it each gets a segment when its last was
+// taken.
+inline constexpr int64_t kOutboxBytesMax = 64 << 20;
+// A publisher that takes no answer for so long does not read; a copier gets its
+// ttl.
+inline constexpr absl::Duration kPublisherStallMax = absl::Seconds(30);
+
+// Reads of segments that the database does at once, each of kSegmentBytesMax
+// and so many small segments at most: what comes on top of an outbox.
+inline constexpr int kSegmentReadsMax = 16;
+inline constexpr int64_t kSegmentsPerReadMax = 64;
+
+// Sessions at once: ten thousand copiers and, after a network broke, the
+// streams that they left behind.
+inline constexpr size_t kSessionsMax = 20'000;
+// New sessions whose commit is awaited, so that ten thousand hellos at once
+// leave most of the writer's queue to others: one commit takes as many.
+inline constexpr int kSessionStartsMax = 512;
+// Streams of publishers: each may have one message in hand.
+inline constexpr size_t kPublishStreamsMax = 1000;
+// Bytes, and number, of one copier's checkpoints that are not committed, before
+// no more of its stream is read: a checkpoint of the largest size, or one each
+// of many leases.
+inline constexpr size_t kCheckpointBytesInHandMax = 4 << 20;
+inline constexpr size_t kCheckpointsInHandMax = 256;
+// Reports of trouble that wait to be stored, over all copiers; what is beyond
+// comes again.
+inline constexpr int kNotesInHandMax = 64;
+
+// Bodies that may wait to write, and as many to read, over all callers: a
+// second of work at the pace measured for single commits; beyond it callers do
+// better to come back.
+inline constexpr size_t kQueueMax = 8192;
+// Bytes of the batches and checkpoints among those that write: some seconds of
+// work.
+inline constexpr size_t kQueueBytesMax = 256 << 20;
 
 // Segments and units deleted in one transaction while a rule is closed.
 inline constexpr int kPurgeStep = 500;

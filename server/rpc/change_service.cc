@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/core/change_log.h"
+#include "server/core/limits.h"
 #include "server/core/refusal.h"
 #include "server/rpc/change_converters.h"
 #include "server/rpc/converters.h"
@@ -36,12 +37,14 @@ absl::Status WhyItEnds(PublisherHub::End end) {
 }  // namespace
 
 // One publisher's stream. The next message is read only when the one before has
-// been committed and answered: so a publisher is slowed down to the pace of the
-// log, and `complete_through` comes after every batch before it.
+// been committed, answered and told to the lease loop: so a publisher is slowed
+// down to the pace of those, and `complete_through` comes after every batch
+// before it.
 class ChangeService::PublishStream final
     : public Stream<v1::PublishChangesRequest, v1::PublishChangesResponse> {
  public:
-  explicit PublishStream(ChangeService& service) : service_(service) {}
+  PublishStream(grpc::CallbackServerContext* context, ChangeService& service)
+      : Stream(context, limits::kPublisherStallMax), service_(service) {}
 
  private:
   using Request = v1::PublishChangesRequest;
@@ -132,7 +135,7 @@ class ChangeService::PublishStream final
     if (!found.empty()) return Close(RefuseAll(std::move(found)));
     if (!publisher_.id.empty()) batch.publisher = publisher_.id;
     service_.env_.database.Write<BatchOutcome>(
-        {},
+        {.cancelled = nullptr, .bytes = message.ByteSizeLong()},
         [batch = std::move(batch), max = service_.rule_log_bytes_max_,
          now](Transaction& txn) { return AppendBatch(txn, batch, max, now); },
         [self = Self(), number = message.number(), &loop = service_.env_.loop](
@@ -143,7 +146,6 @@ class ChangeService::PublishStream final
             self->service_.filtered_ += count;
           }
           for (const int64_t rule : outcome->rules) loop.ledgers().Touch(rule);
-          loop.PostWork(std::move(outcome->events));
           v1::PublishChangesResponse response;
           auto& ack = *response.mutable_ack();
           ack.set_number(number);
@@ -151,7 +153,12 @@ class ChangeService::PublishStream final
           ack.mutable_filtered()->insert(outcome->filtered.begin(),
                                          outcome->filtered.end());
           self->Send(std::move(response), /*urgent=*/false);
-          self->NextRead();
+          if (outcome->events.empty()) return self->NextRead();
+          loop.Post([self, events = std::move(outcome->events)](
+                        LeaseCore& core) {
+            core.OnWork(events);
+            self->NextRead();
+          });
         });
   }
 
@@ -199,8 +206,8 @@ class ChangeService::PublishStream final
 };
 
 grpc::ServerBidiReactor<v1::PublishChangesRequest, v1::PublishChangesResponse>*
-ChangeService::PublishChanges(grpc::CallbackServerContext*) {
-  return PublishStream::Make<PublishStream>(*this);
+ChangeService::PublishChanges(grpc::CallbackServerContext* context) {
+  return PublishStream::Make<PublishStream>(context, *this);
 }
 
 }  // namespace crr

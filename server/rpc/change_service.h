@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "crr/v1/change_service.grpc.pb.h"
+#include "server/core/limits.h"
 #include "server/rpc/env.h"
 #include "server/rpc/stream_set.h"
 
@@ -35,7 +36,7 @@ class ChangeService final : public v1::ChangeService::CallbackService {
 
   const Env& env_;
   const int64_t rule_log_bytes_max_;
-  StreamSet streams_;
+  StreamSet streams_{limits::kPublishStreamsMax};
   std::atomic<int64_t> logged_{0};
   std::atomic<int64_t> filtered_{0};
 };

@@ -1,8 +1,10 @@
 #include "server/rpc/copier_service.h"
 
+#include <deque>
 #include <functional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,8 +19,28 @@ namespace crr {
 class SessionStream final
     : public Stream<v1::SessionRequest, v1::SessionResponse> {
  public:
-  SessionStream(SessionStreams& streams, LeaseLoop& loop)
-      : streams_(streams), loop_(loop) {}
+  SessionStream(grpc::CallbackServerContext* context, absl::Duration stall_max,
+                SessionStreams& streams, LeaseLoop& loop)
+      : Stream(context, stall_max), streams_(streams), loop_(loop) {}
+
+  // On the lease loop. Whether its copier takes more segments; OnRoom tells
+  // after a no.
+  bool HasRoom() {
+    MutexLock lock(mu_);
+    starved_ = waiting_bytes_ > 0 &&
+               (waiting_bytes_ >= limits::kStreamOutboxBytesMax ||
+                waiting() >= limits::kStreamOutboxMax / 2 ||
+                streams_.queued_bytes_ >= limits::kOutboxBytesMax);
+    return !starved_;
+  }
+
+  // On the lease loop: the first of its checkpoints in hand was answered.
+  void Answered() {
+    if (in_hand_.empty()) return;
+    in_hand_bytes_ -= in_hand_.front();
+    in_hand_.pop_front();
+    if (std::exchange(waits_for_answer_, false)) ReadOn();
+  }
 
  private:
   using Request = v1::SessionRequest;
@@ -45,9 +67,14 @@ class SessionStream final
               self->NextRead();
             });
       case Request::kCheckpoint:
-        return Handle(
-            [id = id_, checkpoint = FromProto(request.checkpoint())](
-                LeaseCore& core) { core.OnCheckpoint(id, checkpoint); });
+        return loop_.Post(
+            [self = Self(), bytes = request.ByteSizeLong(),
+             checkpoint = FromProto(request.checkpoint())](LeaseCore& core) {
+              self->in_hand_.push_back(bytes);
+              self->in_hand_bytes_ += bytes;
+              core.OnCheckpoint(self->id_, checkpoint);
+              self->ReadOn();
+            });
       case Request::kRelease: {
         const v1::Release& release = request.release();
         return Handle(
@@ -84,6 +111,24 @@ class SessionStream final
     });
   }
 
+  // Reads the next message unless too much that came is in the writer's queue.
+  void ReadOn() {
+    waits_for_answer_ = in_hand_bytes_ >= limits::kCheckpointBytesInHandMax ||
+                        in_hand_.size() >= limits::kCheckpointsInHandMax;
+    if (!waits_for_answer_) NextRead();
+  }
+
+  void OnQueued(int64_t bytes) override {
+    streams_.queued_bytes_ += bytes;
+    if (!starved_ || bytes > 0 ||
+        waiting_bytes_ > limits::kStreamOutboxBytesMax / 2 ||
+        waiting() > limits::kStreamOutboxMax / 4) {
+      return;
+    }
+    starved_ = false;
+    loop_.Post([id = id_](LeaseCore& core) { core.OnRoom(id); });
+  }
+
   std::shared_ptr<SessionStream> Self() {
     return std::static_pointer_cast<SessionStream>(shared_from_this());
   }
@@ -96,22 +141,29 @@ class SessionStream final
   SessionStreams& streams_;
   LeaseLoop& loop_;
   StreamId id_ = 0;
+  bool starved_ ABSL_GUARDED_BY(mu_) = false;
+  // Bytes of the checkpoints that are not answered. Only on the lease loop.
+  std::deque<size_t> in_hand_;
+  size_t in_hand_bytes_ = 0;
+  bool waits_for_answer_ = false;
 };
-
-namespace {
-
-}  // namespace
 
 StreamId SessionStreams::Add(const std::shared_ptr<SessionStream>& stream) {
   StreamId id = 0;
   bool draining = false;
+  bool full = false;
   {
     MutexLock lock(mu_);
     id = next_++;
-    streams_.emplace(id, stream);
     draining = draining_;
+    full = streams_.size() >= limits::kSessionsMax;
+    if (!full) streams_.emplace(id, stream);
   }
   if (draining) stream->Close(Draining());
+  if (full) {
+    stream->Close(Refuse({.reason = "OVERLOADED",
+                          .description = "too many sessions are open"}));
+  }
   return id;
 }
 
@@ -142,6 +194,19 @@ void SessionStreams::Send(StreamId id, LeaseMessage message) {
   const auto stream = Find(id);
   if (stream == nullptr) return;
   stream->Send(ToProto(message, options_), IsUrgent(message));
+  if (std::holds_alternative<CheckpointAckMessage>(message)) {
+    stream->Answered();
+  }
+}
+
+bool SessionStreams::HasRoom(StreamId id) {
+  const auto stream = Find(id);
+  return stream != nullptr && stream->HasRoom();
+}
+
+void SessionStreams::CloseIfStalled(StreamId id) {
+  const auto stream = Find(id);
+  if (stream != nullptr) stream->CloseIfStalled();
 }
 
 void SessionStreams::Close(StreamId id, absl::Status status) {
@@ -150,8 +215,9 @@ void SessionStreams::Close(StreamId id, absl::Status status) {
 }
 
 grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>*
-CopierService::Session(grpc::CallbackServerContext*) {
-  return SessionStream::Make<SessionStream>(streams_, loop_);
+CopierService::Session(grpc::CallbackServerContext* context) {
+  return SessionStream::Make<SessionStream>(context, streams_.options().ttl,
+                                            streams_, loop_);
 }
 
 }  // namespace crr

@@ -1,6 +1,7 @@
 #ifndef CRR_SERVER_RPC_COPIER_SERVICE_H_
 #define CRR_SERVER_RPC_COPIER_SERVICE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -24,15 +25,22 @@ class SessionStreams final : public LeaseOutput {
   void Remove(StreamId id);
   void Send(StreamId id, LeaseMessage message) override;
   void Close(StreamId id, absl::Status status) override;
+  bool HasRoom(StreamId id) override;
+  void CloseIfStalled(StreamId id) override;
+
+  const LeaseOptions& options() const { return options_; }
 
   // Tells every stream to move, those that have not said hello and those that
   // are yet to come included.
   void Drain();
 
  private:
+  friend class SessionStream;  // Counts queued_bytes_.
+
   std::shared_ptr<SessionStream> Find(StreamId id);
 
   const LeaseOptions options_;
+  std::atomic<int64_t> queued_bytes_{0};  // For all streams.
   Mutex mu_;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   StreamId next_ ABSL_GUARDED_BY(mu_) = 1;

@@ -1,6 +1,7 @@
 #ifndef CRR_SERVER_RPC_STREAM_SET_H_
 #define CRR_SERVER_RPC_STREAM_SET_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,16 +19,24 @@ class StreamSet {
  public:
   using Close = std::function<void(const absl::Status&)>;
 
-  // Returns the number to remove it by. Closed at once when draining.
+  explicit StreamSet(size_t max) : max_(max) {}
+
+  // Returns the number to remove it by. Closed at once when draining, and when
+  // there are as many as may be.
   int64_t Add(Close close) {
+    absl::Status why = Draining();
     {
       MutexLock lock(mu_);
-      if (!draining_) {
+      if (!draining_ && closers_.size() < max_) {
         closers_.emplace(next_, std::move(close));
         return next_++;
       }
+      if (!draining_) {
+        why = Refuse({.reason = "OVERLOADED",
+                      .description = "too many streams are open"});
+      }
     }
-    close(Draining());
+    close(why);
     return 0;
   }
 
@@ -47,6 +56,7 @@ class StreamSet {
   }
 
  private:
+  const size_t max_;
   Mutex mu_;
   int64_t next_ ABSL_GUARDED_BY(mu_) = 1;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;

@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 
+#include "server/core/change_log.h"
+#include "server/core/limits.h"
 #include "server/core/registry.h"
 #include "server/core/rule_manager.h"
 #include "storage/session_table.h"
@@ -171,6 +173,50 @@ TEST_F(DurableLeasesTest, ACheckpointSeesWhoIsAttached) {
   EXPECT_EQ(state_after_probe(), RuleState::kStarting);
   publishers_.Attach({.id = "gw"}, [](PublisherHub::End) {});
   EXPECT_EQ(state_after_probe(), RuleState::kActive);
+}
+
+TEST_F(DurableLeasesTest, SoManyReportsWaitToBeStored) {
+  std::latch entered(1);
+  std::latch released(1);
+  database_->Write<int64_t>(
+      {},
+      [&](Transaction&) -> absl::StatusOr<int64_t> {
+        entered.count_down();
+        released.wait();
+        return 0;
+      },
+      [](const absl::StatusOr<int64_t>&) {});
+  entered.wait();
+  for (int i = 0; i <= limits::kNotesInHandMax; ++i) leases_->Note(1, 1, "x");
+  EXPECT_EQ(database_->stats().waiting,
+            static_cast<size_t>(limits::kNotesInHandMax));
+  released.count_down();
+  // And there is room again.
+  Must<int64_t>([](Transaction&) { return absl::StatusOr<int64_t>(0); });
+  leases_->Note(1, 1, "x");
+  Must<int64_t>([](Transaction&) { return absl::StatusOr<int64_t>(0); });
+}
+
+TEST_F(DurableLeasesTest, ALogOfSmallSegmentsIsReadInPieces) {
+  constexpr int64_t kSegments = limits::kSegmentsPerReadMax + 3;
+  for (int64_t i = 0; i < kSegments; ++i) {
+    Must<BatchOutcome>([](Transaction& txn) {
+      return AppendBatch(txn, TestTables::BatchOf("photos", {"k"}),
+                         int64_t{1} << 20, test::Epoch());
+    });
+  }
+  const auto read = [&](int64_t after) {
+    return Answer<std::vector<Segment>>(
+        [&](LeaseStore::Answer<std::vector<Segment>> answer) {
+          leases_->ReadSegments(1, 0, after, 1 << 20, std::move(answer));
+        });
+  };
+  const auto first = read(0);
+  ASSERT_OK(first);
+  EXPECT_EQ(first->size(), static_cast<size_t>(limits::kSegmentsPerReadMax));
+  const auto rest = read(first->back().last_sequence);
+  ASSERT_OK(rest);
+  EXPECT_EQ(rest->size(), 3u);
 }
 
 }  // namespace

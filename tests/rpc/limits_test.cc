@@ -37,6 +37,30 @@ struct Elsewhere {
 
 constexpr Elsewhere kElsewhere[] = {
     {"kWatchersMax", "rpc/watch_progress_test.cc", "ThereIsRoomForSoMany"},
+    {"kQueueMax", "overload/queue_test.cc",
+     "WritesAreRefusedAndAllElseIsServed"},
+    {"kQueueBytesMax", "storage/database_test.cc",
+     "TheBytesThatWaitAreBoundedToo"},
+    {"kCheckpointsInHandMax", "overload/queue_test.cc",
+     "ACopierHasSoManyCheckpointsInHand"},
+    {"kCheckpointBytesInHandMax", "overload/queue_test.cc",
+     "ACopierHasSoManyBytesInHand"},
+    {"kPublishStreamsMax", "overload/publishers_test.cc",
+     "SoManyStreamsAndNoMore"},
+    {"kStreamOutboxBytesMax", "overload/copiers_test.cc",
+     "ASilentOneLosesItsWorkAndCostsLittle"},
+    {"kOutboxBytesMax", "overload/copiers_test.cc",
+     "ManyOfThemCostLessThanTheSumOfTheirBounds"},
+    {"kSegmentReadsMax", "core/lease_overload_test.cc", "SoManyReadsAtOnce"},
+    {"kSessionStartsMax", "core/lease_overload_test.cc",
+     "SoManySessionsStartAtOnce"},
+    {"kSegmentsPerReadMax", "core/durable_leases_test.cc",
+     "ALogOfSmallSegmentsIsReadInPieces"},
+    {"kNotesInHandMax", "core/durable_leases_test.cc",
+     "SoManyReportsWaitToBeStored"},
+    {"kSessionsMax", "overload/sessions_test.cc", "SoManyAndNoMore"},
+    {"kPublisherStallMax", "overload/stream_test.cc",
+     "APeerThatDoesNotReadIsCutOff"},
     {"kPrefixesMax", "rpc/create_rule_test.cc",
      "EachReasonComesWithItsWholeForm"},
     {"kPrefixesMax", "rpc/create_rule_test.cc",
@@ -422,8 +446,9 @@ TEST(LimitsOfValuesTest, TextThatCopiersReport) {
 class FloodStream final
     : public Stream<v1::SessionRequest, v1::SessionResponse> {
  public:
-  FloodStream(size_t answers, std::latch& sent)
-      : answers_(answers), sent_(sent) {}
+  FloodStream(grpc::CallbackServerContext* context, size_t answers,
+              std::latch& sent)
+      : Stream(context, absl::Minutes(1)), answers_(answers), sent_(sent) {}
 
  private:
   void OnStart() override {}
@@ -444,8 +469,8 @@ class FloodService final : public v1::CopierService::CallbackService {
  public:
   explicit FloodService(size_t answers) : answers_(answers) {}
   grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>* Session(
-      grpc::CallbackServerContext*) override {
-    return FloodStream::Make<FloodStream>(answers_, sent);
+      grpc::CallbackServerContext* context) override {
+    return FloodStream::Make<FloodStream>(context, answers_, sent);
   }
   std::latch sent{1};
 

@@ -117,9 +117,9 @@ v1::Change MakeChange(const std::string& bucket, const std::string& key,
 
 // --------------------------------------------------------------------- copier
 
-ScriptedCopier::ScriptedCopier(TestServer& server) {
+ScriptedCopier::ScriptedCopier(v1::CopierService::Stub& service) {
   SetPatience(context_);
-  stream_ = server.copiers().Session(&context_);
+  stream_ = service.Session(&context_);
 }
 
 ScriptedCopier::~ScriptedCopier() {

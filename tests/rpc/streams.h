@@ -62,7 +62,9 @@ class ScriptedCopier {
  public:
   using Response = v1::SessionResponse;
 
-  explicit ScriptedCopier(TestServer& server);
+  explicit ScriptedCopier(TestServer& server)
+      : ScriptedCopier(server.copiers()) {}
+  explicit ScriptedCopier(v1::CopierService::Stub& service);
   // Breaks the stream off unless it has ended.
   ~ScriptedCopier();
 

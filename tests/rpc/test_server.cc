@@ -30,7 +30,8 @@ void TestServer::Start() {
   auto app = App::Start({.metrics_listen = options_.metrics_listen,
                          .database_path = database_path(),
                          .lease = lease,
-                         .rule_log_bytes_max = options_.rule_log_bytes_max},
+                         .rule_log_bytes_max = options_.rule_log_bytes_max,
+                         .at_commit = options_.at_commit},
                         clock_);
   if (!app.ok()) {
     std::fprintf(stderr, "%s\n", app.status().ToString().c_str());

@@ -53,6 +53,7 @@ class TestServer {
     std::string metrics_listen;  // As App::Options.
     // Over a real connection, not in-process.
     bool over_tcp = false;
+    std::function<void()> at_commit;  // As App::Options.
     // Makes the database, or something in its place, before it is opened.
     std::function<void(const std::string& path)> prepare;
   };

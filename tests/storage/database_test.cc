@@ -363,6 +363,37 @@ TEST_F(DatabaseTest, TheQueueTakesItsBoundAndRefusesTheNext) {
   EXPECT_OK(outcomes_[5][0]);
 }
 
+TEST_F(DatabaseTest, TheBytesThatWaitAreBoundedToo) {
+  Open({.queue_bytes_max = 10});
+  std::vector<absl::Status> ends(5, absl::UnknownError("none yet"));
+  const auto submit = [&](size_t i, size_t bytes) {
+    database_->Write<Nothing>(
+        {.cancelled = nullptr, .bytes = bytes},
+        [](Transaction&) -> absl::StatusOr<Nothing> { return Nothing(); },
+        [&, i](const absl::StatusOr<Nothing>& answer) {
+          ends[i] = answer.status();
+        });
+  };
+  {
+    WriterBlock block(*database_);
+    submit(0, 11);  // More than the bound, and alone.
+    submit(1, 1);
+    EXPECT_THAT(ends[1], HasCode(absl::StatusCode::kUnavailable));
+    submit(2, 0);  // Takes no room.
+    block.Release();
+  }
+  while (database_->stats().waiting > 0) std::this_thread::yield();
+  {
+    WriterBlock block(*database_);
+    submit(1, 10);
+    submit(3, 1);
+    EXPECT_THAT(ends[3], HasCode(absl::StatusCode::kUnavailable));
+    block.Release();
+  }
+  Flush();
+  for (const size_t i : {0, 1, 2}) EXPECT_OK(ends[i]);
+}
+
 TEST_F(DatabaseTest, ReadsThatWaitAreBoundedToo) {
   constexpr int kBound = 3;
   Open({.readers = 1, .queue_max = kBound});
