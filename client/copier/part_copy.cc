@@ -90,10 +90,12 @@ absl::StatusOr<LargeCopy::Parts> PartCopy::Bring(ObjectReader& reader) {
 
 std::optional<RunEnd> PartCopy::Finish(const absl::Status& status) {
   if (end_.has_value() || !upload_.has_value() || link_.lost()) return end_;
-  if (status.ok() || absl::IsDataLoss(status)) {
+  if (status.ok() || absl::IsDataLoss(status) ||
+      absl::IsResourceExhausted(status)) {
     // Committed; or the source has moved on to what needs no upload; or its
-    // parts are not what they should be. A store forgets uploads in the end, so
-    // this may fail; and it is for the holder of the lease to do.
+    // parts are not what they should be; or they take the room that others, and
+    // it itself, would need. A store forgets uploads in the end, so this may
+    // fail; and it is for the holder of the lease to do.
     if (link_.MayCommit()) Abort().IgnoreError();
   } else if (unreported_bytes_ > 0) {
     Report(/*begun=*/false).IgnoreError();

@@ -346,6 +346,22 @@ TEST_F(ObjectRunnerTest, AnUploadThatWasNotRecordedIsNotUsed) {
   EXPECT_NE(RunToEnd().upload.id(), id);
 }
 
+// It may be larger than all the room there is.
+TEST_F(ObjectRunnerTest, AFullDestinationGetsTheRoomOfItsPartsBack) {
+  Put(kKey, LargeBytes('a'));
+  stores_.destination->FailCall(Call::kWritePart, 1,
+                                absl::ResourceExhaustedError("full"));
+  test::FakeSession& session = Start(v1::Lease::OBJECT);
+  const v1::Checkpoint begun = session.NextCheckpoint();
+  session.Record(begun);
+  const RunEnd end = End();
+  EXPECT_EQ(end.reason, "STORE_FULL");
+  EXPECT_FALSE(end.object_failed);
+  EXPECT_EQ(*stores_.destination_base.ResumeUpload(kDestination, kKey,
+                                                   begun.upload().id()),
+            nullptr);
+}
+
 TEST_F(ObjectRunnerTest, AnUploadOfAnotherContentIsAborted) {
   Put(kKey, LargeBytes('a'));
   const CheckpointModel first = RunAndLoseAtRead(3);
