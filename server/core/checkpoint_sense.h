@@ -15,8 +15,9 @@ namespace crr {
 // INVALID_ARGUMENT for `why`: no copier that works sends it.
 absl::Status Senseless(absl::string_view why);
 
-// Whether the checkpoint makes sense for a unit of this kind and range, whatever
-// the state: counts add up, keys are in order, nothing is of another kind.
+// Whether the checkpoint makes sense for a unit of this kind and range,
+// whatever the state: counts add up, keys are in order, nothing is of another
+// kind.
 absl::Status CheckSense(const Unit& unit, const Checkpoint& checkpoint);
 
 // Over all reasons.

@@ -45,8 +45,8 @@ WorkEvents FoldObject(Transaction& txn, const Rule& rule,
                       absl::Time now);
 
 // The object's state is at the destination, or stays away for `filter_reason`
-// unless that is empty. Counts what the row stood for. False, and the row stays to be worked on again, when something was folded in
-// since the grant.
+// unless that is empty. Counts what the row stood for. False, and the row stays
+// to be worked on again, when something was folded in since the grant.
 bool FinishObject(Transaction& txn, const Unit& unit,
                   const std::string& filter_reason, WorkEvents& events);
 

@@ -18,8 +18,8 @@ namespace crr {
 // floor until that is over.
 
 struct ResyncOutcome {
-  // Nothing is left to do for now: a verification has begun, or the rule is not
-  // ACTIVE, or needs no resync.
+  // No step is left: a verification has begun, or the rule is not ACTIVE and
+  // will say when it is, or it needs no resync.
   bool done = false;
   WorkEvents events;
 };

@@ -14,8 +14,8 @@ namespace crr {
 // The sessions that may take another unit of work, in the order in which one is
 // offered to them: those in one of its regions first, then the one that would
 // be loaded least with it, then the newest. A session's load is the units that
-// it has, or will have, as a part of its credit; so what is given out one by one
-// is shared as evenly as it can be.
+// it has, or will have, as a part of its credit; so what is given out one by
+// one is shared as evenly as it can be.
 //
 // A copy of it is a plan: units may be added to that without being granted.
 // Each call costs the logarithm of the number of sessions. Thread-compatible.

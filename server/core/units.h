@@ -20,9 +20,9 @@ WorkEvents AddUnit(Transaction& txn, Unit unit);
 // Removes the unit with its lease and what was reported of it.
 WorkEvents RemoveUnit(Transaction& txn, const Unit& unit);
 
-// The CHANGES units that the rule's log needs and that are not there. Partitions
-// of before the rule grew are emptied first: until then the later ones have
-// none, for the same key may be in both.
+// The CHANGES units that the rule's log needs and that are not there.
+// Partitions of before the rule grew are emptied first: until then the later
+// ones have none, for the same key may be in both.
 WorkEvents AddChangesUnits(Transaction& txn, const Rule& rule);
 
 // Leases that a rule may hold at once; 0 for no bound.

@@ -17,8 +17,8 @@
 namespace crr {
 
 // The durable side of work: what a grant, the end of a lease and the end of a
-// rule do to the database; checkpoint.h has the rest. Each function is a transaction body or
-// a part of one. LeaseCore decides when.
+// rule do to the database; checkpoint.h has the rest. Each function is a
+// transaction body or a part of one. LeaseCore decides when.
 
 // One end of a rule, as a copier needs it.
 struct LeaseEndpoint {

@@ -48,8 +48,8 @@ struct WorkEvents {
 
   bool empty() const {
     return added.empty() && removed.empty() && grown.empty() &&
-           closing.empty() && resync.empty() && paused.empty() && resumed.empty() &&
-           bounds.empty();
+           closing.empty() && resync.empty() && paused.empty() &&
+           resumed.empty() && bounds.empty();
   }
 
   void Add(WorkEvents other) {
