@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -19,8 +20,10 @@ absl::Status LedgerWatch::Load() {
       database_.ReadAndWait<Uids>(
           [](ReadTransaction& txn) -> absl::StatusOr<Uids> {
             Uids found = rule_table::UidsWithLog(txn);
-            for (const int64_t uid : object_work_table::Rules(txn)) {
-              found.push_back(uid);
+            for (const std::vector<int64_t>& more :
+                 {object_work_table::Rules(txn),
+                  rule_table::UidsImbalanced(txn)}) {
+              found.insert(found.end(), more.begin(), more.end());
             }
             return found;
           }));
@@ -63,6 +66,7 @@ void LedgerWatch::Read(std::vector<int64_t> rules) {
           finding.rule_uid = uid;
           const auto rule = rule_table::Get(txn, uid);
           if (!rule) continue;
+          finding.was_imbalanced = rule_table::IsImbalanced(txn, uid);
           const Ledger ledger = LedgerOf(txn, uid);
           if (ledger.balances()) continue;
           finding.rule = NameOfRule(*rule);
@@ -93,7 +97,22 @@ void LedgerWatch::Take(const std::vector<int64_t>& rules,
       LogError("ledger_imbalanced",
                {{"rule", finding.rule}, {"ledger", finding.ledger}});
     }
+    if (finding.was_imbalanced == finding.ledger.empty()) {
+      Remember(finding.rule_uid, !finding.ledger.empty());
+    }
   }
+}
+
+void LedgerWatch::Remember(int64_t rule_uid, bool imbalanced) {
+  database_.Write<std::monostate>(
+      {},
+      [rule_uid, imbalanced](Transaction& txn)
+          -> absl::StatusOr<std::monostate> {
+        rule_table::SetImbalanced(txn, rule_uid, imbalanced);
+        return std::monostate{};
+      },
+      // What could not be stored is stored at the rule's next check.
+      [](const absl::StatusOr<std::monostate>&) {});
 }
 
 void LedgerWatch::Stop() {

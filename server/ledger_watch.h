@@ -31,8 +31,9 @@ class LedgerWatch {
   LedgerWatch(Database& database, const Clock& clock)
       : database_(database), clock_(clock) {}
 
-  // Touches the rules that have something pending, or dead letters: those whose
-  // ledger another process may have left wrong. Waits for the database.
+  // Touches the rules that have something pending, or dead letters, or did not
+  // balance: those whose ledger another process may have left wrong. Waits for
+  // the database.
   absl::Status Load();
   // What a committed transaction did may have moved the rule's ledger. A rule
   // that is gone balances.
@@ -54,9 +55,12 @@ class LedgerWatch {
     int64_t rule_uid = 0;
     std::string rule;    // Its name.
     std::string ledger;  // As text; empty when it balances.
+    bool was_imbalanced = false;  // By the check before.
   };
 
   void Read(std::vector<int64_t> rules);
+  // Stores what the alarm is about, for the process that comes next.
+  void Remember(int64_t rule_uid, bool imbalanced);
   void Take(const std::vector<int64_t>& rules,
             const absl::StatusOr<std::vector<Finding>>& findings);
 

@@ -195,7 +195,7 @@ absl::StatusOr<RestoreReport> BeginAnewAt(const std::string& path,
   // have 40 bits, once a millisecond.
   SkipNumbers(txn, absl::ToUnixMicros(now));
   rule_table::SkipTokens(txn, (now - kTokenEpoch) / absl::Milliseconds(1));
-  report.rules = rule_table::MarkAllForResync(txn);
+  report.rules = rule_table::MarkAllForResync(txn, now);
   report.incarnation = GetIncarnation(txn);
   CRR_RETURN_IF_ERROR(txn.status());
   CRR_RETURN_IF_ERROR(database->ExecuteScript("COMMIT"));

@@ -70,15 +70,6 @@ bool Any(ReadTransaction& txn, absl::string_view where, int64_t rule_uid) {
       .has_value();
 }
 
-int64_t CountWhere(ReadTransaction& txn, absl::string_view where,
-                   int64_t rule_uid) {
-  const auto row = txn.QueryOne(
-      absl::StrCat("SELECT count(*) FROM object_work WHERE rule_uid = $1 ",
-                   where),
-      {Int(rule_uid)});
-  return row ? row->Int(0) : 0;
-}
-
 }  // namespace
 
 std::optional<ObjectWork> Get(ReadTransaction& txn, int64_t rule_uid,
@@ -180,6 +171,17 @@ ObjectWorkTotals Totals(ReadTransaction& txn, int64_t rule_uid) {
           .repair = row->Int(5)};
 }
 
+std::optional<ObjectWork> OldestPending(ReadTransaction& txn,
+                                        int64_t rule_uid) {
+  const auto row = txn.QueryOne(
+      absl::StrCat(kSelect,
+                   "WHERE rule_uid = $1 AND oldest_event_us IS NOT NULL "
+                   "AND unit_id IS NOT NULL ORDER BY oldest_event_us LIMIT 1"),
+      {Int(rule_uid)});
+  if (!row) return std::nullopt;
+  return FromRow(*row);
+}
+
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid) {
   const auto row = txn.QueryOne(
       "SELECT oldest_event_us FROM object_work WHERE rule_uid = $1 "
@@ -197,12 +199,27 @@ bool HasRepair(ReadTransaction& txn, int64_t rule_uid) {
   return Any(txn, "AND repair = 1", rule_uid);
 }
 
-int64_t CountDead(ReadTransaction& txn, int64_t rule_uid) {
-  return CountWhere(txn, "AND unit_id IS NULL", rule_uid);
+DeadLetters Dead(ReadTransaction& txn, int64_t rule_uid) {
+  const auto row = txn.QueryOne(
+      "SELECT count(*), coalesce(min(last_failure_us), 0) FROM object_work "
+      "WHERE rule_uid = $1 AND unit_id IS NULL",
+      {Int(rule_uid)});
+  if (!row) return {};
+  return {.count = row->Int(0), .since = absl::FromUnixMicros(row->Int(1))};
 }
 
 int64_t Count(ReadTransaction& txn, int64_t rule_uid) {
-  return CountWhere(txn, "", rule_uid);
+  const auto row = txn.QueryOne(
+      "SELECT count(*) FROM object_work WHERE rule_uid = $1", {Int(rule_uid)});
+  return row ? row->Int(0) : 0;
+}
+
+absl::Time Newest(ReadTransaction& txn, int64_t rule_uid) {
+  const auto row = txn.QueryOne(
+      "SELECT coalesce(max(first_failure_us), 0) FROM object_work "
+      "WHERE rule_uid = $1",
+      {Int(rule_uid)});
+  return absl::FromUnixMicros(row ? row->Int(0) : 0);
 }
 
 std::vector<int64_t> Rules(ReadTransaction& txn) {

@@ -73,14 +73,23 @@ std::vector<ObjectWork> List(ReadTransaction& txn, int64_t rule_uid,
                              absl::string_view after, int limit);
 
 ObjectWorkTotals Totals(ReadTransaction& txn, int64_t rule_uid);
+// The row with the oldest event among those that are being tried.
+std::optional<ObjectWork> OldestPending(ReadTransaction& txn,
+                                        int64_t rule_uid);
 // The oldest event of any of the rule's rows, dead letters included.
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid);
 bool HasHistorical(ReadTransaction& txn, int64_t rule_uid);
 bool HasRepair(ReadTransaction& txn, int64_t rule_uid);
-// Dead letters of the rule.
-int64_t CountDead(ReadTransaction& txn, int64_t rule_uid);
+// Dead letters of the rule, and since when there are any.
+struct DeadLetters {
+  int64_t count = 0;
+  absl::Time since;
+};
+DeadLetters Dead(ReadTransaction& txn, int64_t rule_uid);
 // Rows of the rule.
 int64_t Count(ReadTransaction& txn, int64_t rule_uid);
+// When the newest of them came.
+absl::Time Newest(ReadTransaction& txn, int64_t rule_uid);
 
 // Rules that have rows.
 std::vector<int64_t> Rules(ReadTransaction& txn);

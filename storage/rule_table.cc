@@ -22,7 +22,7 @@ constexpr char kSelect[] =
     "transfer, kms_replicate, kms_key, max_leases, max_bytes_per_second, "
     "state, source_identity, destination_identity, create_time_us, "
     "update_time_us, active_time_us, resync, resync_cause, resync_floor_us, "
-    "first_partition, partitions FROM rules ";
+    "first_partition, partitions, resync_since_us FROM rules ";
 
 Rule FromRow(ReadTransaction& txn, const Row& row) {
   Rule rule{.uid = row.Int(0),
@@ -48,6 +48,8 @@ Rule FromRow(ReadTransaction& txn, const Row& row) {
             .restored = row.Int(18) == 3,
             .resync_floor = row.IsNull(19) ? absl::InfiniteFuture()
                                            : absl::FromUnixMicros(row.Int(19)),
+            .resync_since = row.IsNull(22) ? absl::UnixEpoch()
+                                           : absl::FromUnixMicros(row.Int(22)),
             .first_partition = row.Int(20),
             .partitions = row.Int(21)};
   for (const Row& prefix :
@@ -195,19 +197,22 @@ void SetActive(Transaction& txn, int64_t uid,
        Int(absl::ToUnixMicros(now))});
 }
 
-void NeedResync(Transaction& txn, int64_t uid, absl::Time floor) {
+void NeedResync(Transaction& txn, int64_t uid, absl::Time floor,
+                absl::Time now) {
   txn.Execute(
       "UPDATE rules SET resync = 1, "
       "resync_cause = CASE WHEN resync = 0 THEN 2 ELSE resync_cause END, "
-      "resync_floor_us = min(coalesce(resync_floor_us, $2), $2) "
-      "WHERE rule_uid = $1",
-      {Int(uid), Int(absl::ToUnixMicros(floor))});
+      "resync_floor_us = min(coalesce(resync_floor_us, $2), $2), "
+      "resync_since_us = coalesce(resync_since_us, $3) WHERE rule_uid = $1",
+      {Int(uid), Int(absl::ToUnixMicros(floor)),
+       Int(absl::ToUnixMicros(now))});
 }
 
-int64_t MarkAllForResync(Transaction& txn) {
+int64_t MarkAllForResync(Transaction& txn, absl::Time now) {
   return txn.Execute(
-      "UPDATE rules SET resync = 1, resync_cause = 3, resync_floor_us = 0 "
-      "WHERE rule_uid > 0");
+      "UPDATE rules SET resync = 1, resync_cause = 3, resync_floor_us = 0, "
+      "resync_since_us = $1 WHERE rule_uid > 0",
+      {Int(absl::ToUnixMicros(now))});
 }
 
 void SetVerifying(Transaction& txn, int64_t uid) {
@@ -216,8 +221,8 @@ void SetVerifying(Transaction& txn, int64_t uid) {
 
 void ClearResync(Transaction& txn, int64_t uid) {
   txn.Execute(
-      "UPDATE rules SET resync = 0, resync_floor_us = NULL "
-      "WHERE rule_uid = $1",
+      "UPDATE rules SET resync = 0, resync_floor_us = NULL, "
+      "resync_since_us = NULL WHERE rule_uid = $1",
       {Int(uid)});
 }
 
@@ -352,6 +357,29 @@ void AddCounters(Transaction& txn, int64_t uid, const RuleCounters& delta) {
        Int(delta.log_bytes), Bool(delta.inventory_complete),
        Int(delta.historical_total), Int(delta.historical_done),
        Int(delta.historical_skipped), Int(delta.historical_bytes)});
+}
+
+void SetImbalanced(Transaction& txn, int64_t uid, bool imbalanced) {
+  txn.Execute("UPDATE rule_counters SET imbalanced = $2 WHERE rule_uid = $1",
+              {Int(uid), Bool(imbalanced)});
+}
+
+bool IsImbalanced(ReadTransaction& txn, int64_t uid) {
+  return txn
+      .QueryOne(
+          "SELECT 1 FROM rule_counters WHERE rule_uid = $1 AND imbalanced = 1",
+          {Int(uid)})
+      .has_value();
+}
+
+std::vector<int64_t> UidsImbalanced(ReadTransaction& txn) {
+  std::vector<int64_t> uids;
+  for (const Row& row : txn.Query(
+           "SELECT rule_uid FROM rule_counters WHERE imbalanced = 1 "
+           "ORDER BY rule_uid")) {
+    uids.push_back(row.Int(0));
+  }
+  return uids;
 }
 
 void AddFiltered(Transaction& txn, int64_t uid,

@@ -45,6 +45,7 @@ struct Rule {
   bool restored = false;  // What the resync is for; otherwise a full log.
   // Unless kNone: last_sync_time may not pass this.
   absl::Time resync_floor;
+  absl::Time resync_since;
   // Its keys are spread over this many logs, from `first_partition` on.
   int64_t first_partition = 0;
   int64_t partitions = 1;
@@ -100,11 +101,13 @@ void SetActive(Transaction& txn, int64_t uid,
                absl::string_view source_identity,
                absl::string_view destination_identity, absl::Time now);
 
-// Begins a resync, or begins it again. The lowest floor stands.
-void NeedResync(Transaction& txn, int64_t uid, absl::Time floor);
+// Begins a resync, or begins it again. The lowest floor stands, and the first
+// time.
+void NeedResync(Transaction& txn, int64_t uid, absl::Time floor,
+                absl::Time now);
 // The same for every rule, after a restore: nothing is known of what arrived.
 // Returns how many there are.
-int64_t MarkAllForResync(Transaction& txn);
+int64_t MarkAllForResync(Transaction& txn, absl::Time now);
 // The log was dropped and is written again: what it cannot tell of is being
 // verified.
 void SetVerifying(Transaction& txn, int64_t uid);
@@ -133,6 +136,11 @@ std::vector<Condition> GetConditions(ReadTransaction& txn, int64_t uid);
 RuleCounters GetCounters(ReadTransaction& txn, int64_t uid);
 // Adds; `inventory_complete` is set when it is true in `delta`.
 void AddCounters(Transaction& txn, int64_t uid, const RuleCounters& delta);
+// What the last check of the rule's ledger found; and the rules of which that
+// was not good.
+void SetImbalanced(Transaction& txn, int64_t uid, bool imbalanced);
+bool IsImbalanced(ReadTransaction& txn, int64_t uid);
+std::vector<int64_t> UidsImbalanced(ReadTransaction& txn);
 void AddFiltered(Transaction& txn, int64_t uid,
                  const std::map<std::string, int64_t>& delta);
 std::map<std::string, int64_t> GetFiltered(ReadTransaction& txn, int64_t uid);

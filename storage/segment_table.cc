@@ -165,35 +165,45 @@ std::vector<StateTotal> Totals(ReadTransaction& txn) {
   return totals;
 }
 
-std::vector<OldestLog> OldestLogs(ReadTransaction& txn, absl::Time after,
-                                  int limit) {
-  std::vector<OldestLog> logs;
+std::vector<OldestUnfinished> OldestOfRules(ReadTransaction& txn,
+                                            absl::Time after, int limit) {
+  std::vector<OldestUnfinished> rules;
   for (const Row& row : txn.Query(
-           "SELECT rule_uid, oldest FROM (SELECT c.rule_uid AS rule_uid, "
+           "SELECT rule_uid, min(oldest) FROM ("
+           "SELECT c.rule_uid AS rule_uid, "
            "(SELECT min(s.oldest_event_us) FROM change_segments s "
            "WHERE s.rule_uid = c.rule_uid AND s.oldest_event_us > $1) "
-           "AS oldest "
-           "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
-           "WHERE c.log_bytes > 0 AND r.state IN (1, 2)) AS logs "
-           "WHERE oldest IS NOT NULL ORDER BY oldest, rule_uid LIMIT $2",
+           "AS oldest FROM rule_counters c WHERE c.log_bytes > 0 "
+           "UNION ALL SELECT w.rule_uid, w.oldest_event_us FROM object_work w "
+           "WHERE w.oldest_event_us > $1 "
+           "UNION ALL SELECT q.rule_uid, q.resync_floor_us FROM rules q "
+           "WHERE q.resync <> 0 AND q.resync_floor_us > $1) AS unfinished "
+           "WHERE oldest IS NOT NULL AND (SELECT r.state FROM rules r "
+           "WHERE r.rule_uid = unfinished.rule_uid) IN (1, 2) "
+           "GROUP BY rule_uid ORDER BY 2, rule_uid LIMIT $2",
            {Int(absl::ToUnixMicros(after)), Int(limit)})) {
-    logs.push_back({.rule_uid = row.Int(0),
-                    .oldest_event = absl::FromUnixMicros(row.Int(1))});
+    rules.push_back({.rule_uid = row.Int(0),
+                     .oldest_event = absl::FromUnixMicros(row.Int(1))});
   }
-  return logs;
+  return rules;
 }
 
 std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn,
-                                           absl::Time after) {
+                                           absl::Time after,
+                                           int64_t bytes_max) {
   const auto row = txn.QueryOne(
-      "SELECT oldest FROM (SELECT "
+      "SELECT oldest FROM (SELECT c.rule_uid AS rule_uid, "
       "(SELECT min(s.oldest_small_event_us) FROM change_segments s "
       "WHERE s.rule_uid = c.rule_uid AND s.oldest_small_event_us > $1) "
-      "AS oldest "
-      "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
-      "WHERE c.log_bytes > 0 AND r.state IN (1, 2)) AS logs "
-      "WHERE oldest IS NOT NULL ORDER BY oldest LIMIT 1",
-      {Int(absl::ToUnixMicros(after))});
+      "AS oldest FROM rule_counters c WHERE c.log_bytes > 0 "
+      "UNION ALL SELECT w.rule_uid, w.oldest_event_us FROM object_work w "
+      "WHERE w.oldest_event_us > $1 AND w.size_bytes <= $2 "
+      "UNION ALL SELECT q.rule_uid, q.resync_floor_us FROM rules q "
+      "WHERE q.resync <> 0 AND q.resync_floor_us > $1) AS unfinished "
+      "WHERE oldest IS NOT NULL AND (SELECT r.state FROM rules r "
+      "WHERE r.rule_uid = unfinished.rule_uid) IN (1, 2) "
+      "ORDER BY oldest LIMIT 1",
+      {Int(absl::ToUnixMicros(after)), Int(bytes_max)});
   if (!row) return std::nullopt;
   return absl::FromUnixMicros(row->Int(0));
 }

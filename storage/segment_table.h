@@ -79,17 +79,20 @@ struct StateTotal {
   int64_t bytes = 0;
 };
 std::vector<StateTotal> Totals(ReadTransaction& txn);
-struct OldestLog {
+struct OldestUnfinished {
   int64_t rule_uid = 0;
   absl::Time oldest_event;
 };
 // Of rules that nobody has stopped (STARTING and ACTIVE), those with the oldest
-// events after `after` in their log, oldest first.
-std::vector<OldestLog> OldestLogs(ReadTransaction& txn, absl::Time after,
-                                  int limit);
-// Of the same rules, the oldest event after `after` of a small object.
+// unfinished events after `after`, oldest first: in their log, of an object
+// apart from its lane, dead letters included, or dropped and not compared yet.
+std::vector<OldestUnfinished> OldestOfRules(ReadTransaction& txn,
+                                            absl::Time after, int limit);
+// Of the same rules, the oldest such event of a small object, which has at most
+// `bytes_max`. What was dropped may have been of one.
 std::optional<absl::Time> OldestSmallEvent(ReadTransaction& txn,
-                                           absl::Time after);
+                                           absl::Time after,
+                                           int64_t bytes_max);
 struct FullLog {
   int64_t rule_uid = 0;
   int64_t bytes = 0;

@@ -18,6 +18,7 @@ struct SessionRecord {
   std::string region;
   // The session that the copier named and that was over; 0 for none.
   int64_t successor_of = 0;
+  bool draining = false;  // It is asked for all its leases.
 };
 
 namespace session_table {
@@ -27,6 +28,8 @@ void Insert(Transaction& txn, const SessionRecord& session, absl::Time now);
 std::optional<SessionRecord> Newest(ReadTransaction& txn,
                                     absl::string_view copier);
 std::vector<SessionRecord> All(ReadTransaction& txn);
+// An operator asked for all its leases.
+void SetDraining(Transaction& txn, int64_t number);
 // Forgets the sessions of a copier that hold nothing and are not its newest.
 void DeleteSuperseded(Transaction& txn, absl::string_view copier);
 // Forgets a session, unless it holds a lease.

@@ -147,7 +147,7 @@ absl::StatusOr<BatchOutcome> AppendBatch(Transaction& txn, const Batch& batch,
             static_cast<int64_t>(share.accepted.size()) + filtered_count};
     if (!share.accepted.empty()) {
       outcome.accepted += static_cast<int64_t>(share.accepted.size());
-      LogChanges(txn, rule, share.accepted, rule_log_bytes_max, delta,
+      LogChanges(txn, rule, share.accepted, rule_log_bytes_max, now, delta,
                  outcome.events);
     }
     rule_table::AddCounters(txn, rule.uid, delta);

@@ -36,13 +36,15 @@ std::optional<Region> RegionOf(ReadTransaction& txn, absl::string_view bucket) {
 // Objects that will not be tried again, or that are too many to be kept apart.
 void AddFailedObjects(ReadTransaction& txn, const Rule& rule,
                       std::vector<ShownCondition>& conditions) {
-  if (const int64_t dead = object_work_table::CountDead(txn, rule.uid)) {
+  const object_work_table::DeadLetters dead =
+      object_work_table::Dead(txn, rule.uid);
+  if (dead.count > 0) {
     conditions.push_back(
         {.type = "OBJECTS_FAILED",
-         .message = absl::StrCat(dead, " objects had their last attempt"),
+         .message = absl::StrCat(dead.count, " objects had their last attempt"),
          .remedy = "see ListFailedObjects; mend the cause, then "
                    "RetryFailedObjects, or SkipFailedObjects",
-         .since = rule.update_time});
+         .since = dead.since});
   }
   if (object_work_table::Count(txn, rule.uid) >= limits::kFailedObjectsMax) {
     conditions.push_back(
@@ -51,7 +53,7 @@ void AddFailedObjects(ReadTransaction& txn, const Rule& rule,
              limits::kFailedObjectsMax,
              " objects are kept apart; the rule's lanes wait"),
          .remedy = "see ListFailedObjects, and mend their common cause",
-         .since = rule.update_time});
+         .since = object_work_table::Newest(txn, rule.uid)});
   }
 }
 
@@ -117,7 +119,7 @@ std::vector<ShownCondition> ConditionsOf(ReadTransaction& txn,
          .remedy = rule.restored
                        ? "wait for the verification"
                        : "add copiers, or mend what keeps them from copying",
-         .since = rule.update_time});
+         .since = rule.resync_since});
   }
   const auto source = RegionOf(txn, rule.source);
   const auto destination = RegionOf(txn, rule.destination);

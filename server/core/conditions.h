@@ -23,7 +23,8 @@ std::vector<ShownCondition> WhatKeepsFromStarting(ReadTransaction& txn,
                                                   const Rule& rule);
 
 // Everything that is wrong with the rule now: the above, what copiers
-// reported, failed objects, a resync, and a policy of today that would refuse the rule.
+// reported, failed objects, a resync, and a policy of today that would refuse
+// the rule.
 std::vector<ShownCondition> ConditionsOf(ReadTransaction& txn,
                                          const Rule& rule);
 

@@ -79,8 +79,9 @@ void LeaseCore::Relieve(const Session& giver, double mean,
   }
 }
 
-// A rule whose log is never empty would keep its own history and failing objects
-// from a lease where it may hold few, and other rules where copiers are few.
+// A rule whose log is never empty would keep its own history and failing
+// objects from a lease where it may hold few, and other rules where copiers are
+// few.
 void LeaseCore::TakeTurns(Ticks now) {
   const bool copiers_are_few = !rooms_.Find("", "").has_value();
   const bool rules_wait = copiers_are_few && queue_.AnotherRuleIsReady();

@@ -44,6 +44,7 @@ void LeaseCore::Restore(const Restored& restored) {
     session.number = record.number;
     session.copier = record.copier;
     session.region = record.region;
+    session.draining = record.draining;
     session.deadline = FullTerm();
     // In rising order, so the newest stays.
     const auto older = by_copier_.find(record.copier);
@@ -187,7 +188,10 @@ void LeaseCore::OnRecorded(UnitState& unit, const CheckpointOutcome& outcome) {
     MaybeCloseRule(unit.info.rule_uid);
     return;
   }
-  if (outcome.progressed) unit.failures = 0;
+  if (outcome.progressed) {
+    unit.failures = 0;
+    unit.progressed = true;
+  }
   if (unit.cursor != outcome.cursor) unit.moved = clock_.Now();
   unit.cursor = outcome.cursor;
   unit.info.cursor_sequence = outcome.cursor.sequence;
@@ -279,12 +283,13 @@ void LeaseCore::OnEnded(int64_t unit_id,
   }
   const LeaseEnd::Kind how = unit.end.kind;
   const bool had_its_turn = unit.revoke_reason == kTurn;
+  const bool progressed = unit.progressed;
   DetachUnit(unit);
-  // A lane whose holder is gone is in other hands at once; an object that may
-  // have been the cause waits.
+  // A lane whose holder is gone is in other hands at once, and so is an object
+  // that was on its way; one that may have been the cause waits.
   const bool failed = how == LeaseEnd::Kind::kProblem ||
                       how == LeaseEnd::Kind::kObjectFailed ||
-                      (how == LeaseEnd::Kind::kLost &&
+                      (how == LeaseEnd::Kind::kLost && !progressed &&
                        unit.info.kind == UnitKind::kObject);
   unit.failures = failed ? unit.failures + 1 : 0;
   // Behind those that waited for its place.
@@ -309,6 +314,7 @@ void LeaseCore::DetachUnit(UnitState& unit) {
   UnitState next;
   next.info = unit.info;
   next.failures = unit.failures;
+  next.in_turn = unit.in_turn;
   unit = std::move(next);
   MaybeForget(session_number);
 }

@@ -201,11 +201,13 @@ class LeaseCore {
     Ticks moved;
     absl::Duration patience;
     Ticks granted;
+    bool progressed = false;  // Anything was done under this lease.
     // In kLeased, for CHANGES: what was sent and not yet settled.
     int64_t sent_sequence = 0;
     std::deque<std::pair<int64_t, int64_t>> unsettled;  // (last, bytes).
     int64_t unsettled_bytes = 0;
     bool no_room = false;  // The next segment waits for a checkpoint.
+    bool in_turn = false;  // Stands in to_pump_.
     int64_t reading = 0;  // Number of the read under way; 0 for none.
     std::optional<Ticks> empty_since;
     // Set once asked for; after it the lease is not renewed any more.
@@ -264,7 +266,7 @@ class LeaseCore {
   void MaybeCloseRule(int64_t rule_uid);
   void MaybeResyncRule(int64_t rule_uid);
   // Sends what the lease has credit for, in its turn.
-  void PumpSegments(const UnitState& unit);
+  void PumpSegments(UnitState& unit);
   // Whether a segment may be read for it; credit aside.
   static bool WantsSegments(const UnitState& unit);
   void StartReads();
@@ -329,7 +331,7 @@ class LeaseCore {
   bool quiet_is_ending_ = false;
   int64_t next_read_ = 1;
   int grants_under_way_ = 0;
-  std::deque<int64_t> to_pump_;  // Units; some twice, some gone.
+  std::deque<int64_t> to_pump_;  // Units, each once; some gone.
   int reads_under_way_ = 0;
   std::deque<std::pair<StreamId, HelloMessage>> arriving_;
   int starts_under_way_ = 0;

@@ -25,8 +25,9 @@ bool LeaseCore::WantsSegments(const UnitState& unit) {
          unit.sent_sequence < unit.info.log_end;
 }
 
-void LeaseCore::PumpSegments(const UnitState& unit) {
-  if (!WantsSegments(unit)) return;
+void LeaseCore::PumpSegments(UnitState& unit) {
+  if (unit.in_turn || !WantsSegments(unit)) return;
+  unit.in_turn = true;
   to_pump_.push_back(unit.info.unit_id);
   StartReads();
 }
@@ -41,7 +42,9 @@ void LeaseCore::StartReads() {
   while (reads_under_way_ < limits::kSegmentReadsMax && !to_pump_.empty()) {
     const auto found = units_.find(to_pump_.front());
     to_pump_.pop_front();
-    if (found == units_.end() || !WantsSegments(found->second)) continue;
+    if (found == units_.end()) continue;
+    found->second.in_turn = false;
+    if (!WantsSegments(found->second)) continue;
     const auto session = sessions_.find(found->second.session);
     if (session == sessions_.end() || session->second.stream == 0) continue;
     if (!output_.HasRoom(session->second.stream)) continue;  // See OnRoom.

@@ -1,6 +1,7 @@
 #include "server/core/log_status.h"
 
 #include "server/core/change_log.h"
+#include "server/core/limits.h"
 #include "server/core/names.h"
 #include "storage/publisher_table.h"
 #include "storage/segment_table.h"
@@ -15,7 +16,7 @@ LogStatus LogStatusOf(ReadTransaction& txn, const Watermarks& watermarks,
         total.rules, total.changes, total.bytes};
   }
   for (const auto& log :
-       segment_table::OldestLogs(txn, UnknownEventTime(), rules_max)) {
+       segment_table::OldestOfRules(txn, UnknownEventTime(), rules_max)) {
     if (const auto rule = rule_table::Get(txn, log.rule_uid)) {
       status.oldest.push_back(
           {.rule = NameOfRule(*rule),
@@ -24,7 +25,8 @@ LogStatus LogStatusOf(ReadTransaction& txn, const Watermarks& watermarks,
     }
   }
   status.oldest_small_event =
-      segment_table::OldestSmallEvent(txn, UnknownEventTime());
+      segment_table::OldestSmallEvent(txn, UnknownEventTime(),
+                                      limits::kSmallObjectBytes);
   for (const auto& log : segment_table::FullestLogs(txn, rules_max)) {
     if (const auto rule = rule_table::Get(txn, log.rule_uid)) {
       status.fullest.push_back({NameOfRule(*rule), log.bytes});

@@ -93,6 +93,31 @@ std::optional<absl::Time> OldestOf(std::optional<absl::Time> logged,
   return std::min(*logged, *apart);
 }
 
+// Heads of the logs, and objects apart: the oldest of them.
+void FindOldestPending(ReadTransaction& txn, const Rule& rule,
+                       LiveProgress& live) {
+  const auto lowest = segment_table::LowestPartition(txn, rule.uid);
+  const int64_t end = rule.first_partition + rule.partitions;
+  for (int64_t partition = lowest.value_or(end); partition < end;
+       ++partition) {
+    const auto unit = unit_table::FindSingle(txn, rule.uid, UnitKind::kChanges,
+                                             partition);
+    const int64_t cursor = unit ? unit->cursor.sequence : 0;
+    auto head = segment_table::First(txn, rule.uid, partition, cursor);
+    if (!head || (live.oldest_segment && live.oldest_segment->oldest_event <=
+                                             head->oldest_event)) {
+      continue;
+    }
+    live.oldest_segment = std::move(head);
+    live.cursor = cursor;
+  }
+  const auto apart = object_work_table::OldestPending(txn, rule.uid);
+  if (apart && (!live.oldest_segment ||
+                *apart->oldest_event < live.oldest_segment->oldest_event)) {
+    live.oldest_key_apart = apart->key;
+  }
+}
+
 }  // namespace
 
 SyncTime SyncTimeOf(ReadTransaction& txn, const Rule& rule,
@@ -117,15 +142,9 @@ RuleProgress ProgressOf(ReadTransaction& txn, const Rule& rule,
         HistoricalOf(rule, counters, apart.historical, historical_open, now);
   }
   LiveProgress& live = progress.live;
-  const int64_t partition =
-      segment_table::LowestPartition(txn, rule.uid).value_or(0);
-  const auto unit = unit_table::FindSingle(txn, rule.uid, UnitKind::kChanges,
-                                           partition);
-  live.cursor = unit ? unit->cursor.sequence : 0;
   const LogSummary log = segment_table::Summarize(txn, rule.uid);
   live.pending = log.pending + apart.pending;
-  live.oldest_segment =
-      segment_table::First(txn, rule.uid, partition, live.cursor);
+  FindOldestPending(txn, rule, live);
   const SyncTime sync = LastSyncTime(
       txn, rule, historical_open,
       OldestOf(log.oldest_event,

@@ -38,6 +38,8 @@ struct LiveProgress {
   // The oldest segment and the cursor in it: the oldest pending key is in it.
   std::optional<Segment> oldest_segment;
   int64_t cursor = 0;
+  // The oldest change apart from its lane, when it is older than that segment.
+  std::optional<std::string> oldest_key_apart;
   RuleCounters counters;
   std::map<std::string, int64_t> filtered;
 };

@@ -112,7 +112,7 @@ absl::Time OldestOf(const std::vector<const PublishedChange*>& changes) {
 
 void LogChanges(Transaction& txn, const Rule& rule,
                 const std::vector<const PublishedChange*>& changes,
-                int64_t log_bytes_max, RuleCounters& counters,
+                int64_t log_bytes_max, absl::Time now, RuleCounters& counters,
                 WorkEvents& events) {
   const auto count = static_cast<int64_t>(changes.size());
   if (rule.resync == Resync::kNeeded) {
@@ -120,7 +120,7 @@ void LogChanges(Transaction& txn, const Rule& rule,
     // A late event takes last_sync_time back, here as everywhere.
     if (const absl::Time oldest = OldestOf(changes);
         oldest < rule.resync_floor) {
-      rule_table::NeedResync(txn, rule.uid, oldest);
+      rule_table::NeedResync(txn, rule.uid, oldest, now);
     }
     return;
   }
@@ -135,7 +135,7 @@ void LogChanges(Transaction& txn, const Rule& rule,
     if (const auto oldest = segment_table::OldestEvent(txn, rule.uid)) {
       floor = std::min(floor, *oldest);
     }
-    rule_table::NeedResync(txn, rule.uid, floor);
+    rule_table::NeedResync(txn, rule.uid, floor, now);
     counters.resync = count;
     events.resync.push_back(rule.uid);
     return;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "server/core/change_log.h"
 #include "server/core/work_events.h"
 #include "storage/rule_table.h"
@@ -17,7 +18,7 @@ namespace crr {
 // log of a rule that is hot.
 void LogChanges(Transaction& txn, const Rule& rule,
                 const std::vector<const PublishedChange*>& changes,
-                int64_t log_bytes_max, RuleCounters& counters,
+                int64_t log_bytes_max, absl::Time now, RuleCounters& counters,
                 WorkEvents& events);
 
 }  // namespace crr

@@ -16,6 +16,7 @@
 #include "storage/audit_table.h"
 #include "storage/publisher_table.h"
 #include "storage/rule_table.h"
+#include "storage/session_table.h"
 #include "storage/unit_table.h"
 
 namespace crr {
@@ -239,7 +240,9 @@ grpc::ServerUnaryReactor* AdminService::DrainCopier(
     WriteAndFinish<v1::Copier>(
         context, reactor, env_, {"crr.v1.AdminService/DrainCopier", ""},
         response,
-        [changed](Transaction&) -> absl::StatusOr<Changed<v1::Copier>> {
+        [changed, number = copier->session_number](Transaction& txn)
+            -> absl::StatusOr<Changed<v1::Copier>> {
+          session_table::SetDraining(txn, number);
           return changed;
         });
   });

@@ -12,6 +12,7 @@ namespace {
 
 // Key of the oldest change that is not settled.
 std::string OldestPendingKey(const LiveProgress& live) {
+  if (live.oldest_key_apart) return *live.oldest_key_apart;
   if (!live.oldest_segment) return "";
   v1::ChangeBatch batch;
   if (!batch.ParseFromString(live.oldest_segment->changes)) return "";

@@ -9,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/change_log.h"
 #include "server/core/limits.h"
+#include "storage/object_work_table.h"
 #include "storage/publisher_table.h"
+#include "storage/server_table.h"
 #include "tests/core/test_tables.h"
 #include "tests/support/status_matchers.h"
 
@@ -105,6 +107,68 @@ TEST_F(LogStatusTest, TheOldestComeFirst) {
   EXPECT_THAT(Oldest(),
               ElementsAre("buckets/aaa/rules/dr 100", "buckets/bbb/rules/dr 30",
                           "buckets/ccc/rules/dr 20"));
+}
+
+// A change is as late when its object has left the lane.
+TEST_F(LogStatusTest, ObjectsApartAreUnfinishedToo) {
+  const int64_t rule = AddRule("aaa");
+  AddRule("bbb");
+  Log("aaa", Ago(50));
+  Log("bbb", Ago(20));
+  const auto put = [&](int64_t age, int64_t size, bool dead) {
+    tables_.Do([&](Transaction& txn) {
+      const int64_t unit = TakeUnitId(txn);
+      unit_table::Insert(txn, {.id = unit,
+                               .rule_uid = rule,
+                               .kind = UnitKind::kObject});
+      ObjectWork work{.rule_uid = rule,
+                      .key = absl::StrCat("k", age),
+                      .changes = 1,
+                      .oldest_event = Ago(age),
+                      .size_bytes = size,
+                      .reason = "X",
+                      .first_failure = Ago(1),
+                      .last_failure = Ago(1)};
+      if (!dead) work.unit_id = unit;
+      object_work_table::Put(txn, work);
+    });
+  };
+  Settle(rule, 1);
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/bbb/rules/dr 20"));
+  put(40, 100, /*dead=*/false);
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/aaa/rules/dr 40",
+                                    "buckets/bbb/rules/dr 20"));
+  EXPECT_EQ(Status().oldest_small_event, Ago(40));
+  put(70, limits::kSmallObjectBytes, /*dead=*/true);
+  put(90, limits::kSmallObjectBytes + 1, /*dead=*/true);
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/aaa/rules/dr 90",
+                                    "buckets/bbb/rules/dr 20"));
+  EXPECT_EQ(Status().oldest_small_event, Ago(70));
+  SetState(rule, RuleState::kPaused);
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/bbb/rules/dr 20"));
+  EXPECT_EQ(Status().oldest_small_event, Ago(20));
+}
+
+// So is what was dropped, until the buckets are compared.
+TEST_F(LogStatusTest, ADroppedLogIsUnfinishedToo) {
+  const int64_t rule = AddRule("aaa");
+  AddRule("bbb");
+  Log("bbb", Ago(20));
+  tables_.Do([&](Transaction& txn) {
+    rule_table::NeedResync(txn, rule, Ago(60), test::Epoch());
+  });
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/aaa/rules/dr 60",
+                                    "buckets/bbb/rules/dr 20"));
+  EXPECT_EQ(Status().oldest_small_event, Ago(60));
+  tables_.Do([&](Transaction& txn) { rule_table::SetVerifying(txn, rule); });
+  EXPECT_EQ(Oldest().size(), 2u);
+  tables_.Do([&](Transaction& txn) { rule_table::ClearResync(txn, rule); });
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/bbb/rules/dr 20"));
+  // After a restore nothing is known of times.
+  tables_.Do([&](Transaction& txn) {
+    rule_table::MarkAllForResync(txn, test::Epoch());
+  });
+  EXPECT_THAT(Oldest(), ElementsAre("buckets/bbb/rules/dr 20"));
 }
 
 TEST_F(LogStatusTest, NamesSoManyRulesAndNoMore) {

@@ -221,6 +221,15 @@ TEST_F(ObjectLaneTest, AfterTheLastAttemptItIsADeadLetter) {
   EXPECT_EQ(Sums().failed, 2);
   EXPECT_EQ(Sums().pending, 0);
   EXPECT_EQ(Live().pending, 0);
+  // Since it is one, whatever a user did to the rule.
+  tables_.Do([&](Transaction& txn) {
+    EXPECT_EQ(object_work_table::Dead(txn, rule_).since, test::Epoch());
+    rule_table::SetState(txn, rule_, RuleState::kActive,
+                         test::Epoch() + absl::Hours(1));
+    const auto conditions = ConditionsOf(txn, *rule_table::Get(txn, rule_));
+    ASSERT_EQ(conditions.size(), 1u);
+    EXPECT_EQ(conditions[0].since, test::Epoch());
+  });
   // The late report of its last holder changes nothing.
   EXPECT_EQ(Finish(last)->result, Result::kFenced);
 }
@@ -375,7 +384,7 @@ TEST_F(ObjectLaneTest, BulkGoesOnWhereTheLastCallEnded) {
   }
   EXPECT_EQ(objects, all - most);
   tables_.Do([&](Transaction& txn) {
-    EXPECT_EQ(object_work_table::CountDead(txn, rule_), 0);
+    EXPECT_EQ(object_work_table::Dead(txn, rule_).count, 0);
   });
 }
 

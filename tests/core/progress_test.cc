@@ -155,10 +155,10 @@ TEST_F(ProgressTest, PendingCountsFromTheMiddleOfASegment) {
                                     cursors[i])));
     const LiveProgress live = Progress().live;
     EXPECT_EQ(live.pending, 6 - cursors[i]);
-    EXPECT_EQ(live.cursor, cursors[i]);
     EXPECT_EQ(live.counters.applied, cursors[i]);
     EXPECT_EQ(live.oldest_segment.has_value(), cursors[i] < 6);
     if (live.oldest_segment) {
+      EXPECT_EQ(live.cursor, cursors[i]);
       EXPECT_EQ(live.oldest_segment->first_sequence, cursors[i] < 4 ? 1 : 5);
     }
   }
@@ -237,6 +237,48 @@ TEST_F(ProgressTest, NoTimeLeftIsToldBeforeAllIsListed) {
       *Progress(test::Epoch() + absl::Minutes(1)).historical;
   EXPECT_FALSE(historical.inventory_complete);
   EXPECT_FALSE(historical.eta.has_value());
+}
+
+TEST_F(ProgressTest, TheOldestPendingKeyMayBeApart) {
+  rule_ = tables_.AddActiveRule();
+  Log({t_, t_ + absl::Seconds(5)});
+  EXPECT_FALSE(Progress().live.oldest_key_apart.has_value());
+  const LeaseSpec lease = Grant(UnitKind::kChanges);
+  Checkpoint report = test::Applied(lease.unit_id, lease.token, 0, 1);
+  report.applied = 0;
+  report.failed = {{.key = "apart", .reason = "X", .changes = 1}};
+  ASSERT_OK(tables_.Apply(report));
+  // As old as the segment that both are of.
+  EXPECT_TRUE(Progress().live.oldest_segment.has_value());
+  EXPECT_FALSE(Progress().live.oldest_key_apart.has_value());
+  Checkpoint rest = test::Applied(lease.unit_id, lease.token, 1, 2);
+  ASSERT_OK(tables_.Apply(rest));
+  EXPECT_FALSE(Progress().live.oldest_segment.has_value());
+  EXPECT_EQ(Progress().live.oldest_key_apart, "apart");
+  // A later change does not come before it.
+  Log({t_ + absl::Seconds(9)});
+  EXPECT_EQ(Progress().live.oldest_key_apart, "apart");
+}
+
+// By time, and not by their numbers.
+TEST_F(ProgressTest, TheOldestHeadOfAllLogs) {
+  rule_ = tables_.AddActiveRule();
+  const auto append = [&](int64_t partition, absl::Time event) {
+    tables_.Do([&](Transaction& txn) {
+      segment_table::Append(txn, rule_, partition,
+                            {.first_sequence = 1,
+                             .last_sequence = 1,
+                             .oldest_event = event,
+                             .changes = "x"},
+                            1);
+    });
+  };
+  tables_.Do([&](Transaction& txn) {
+    rule_table::SetPartitions(txn, rule_, 1, 2);
+  });
+  append(1, t_ + absl::Seconds(3));
+  append(2, t_);
+  EXPECT_EQ(Progress().live.oldest_segment->oldest_event, t_);
 }
 
 TEST_F(ProgressTest, HistoricalObjectsThatFailAreCountedAndKeepItOpen) {

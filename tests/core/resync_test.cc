@@ -307,7 +307,9 @@ TEST_F(ResyncTest, ARuleThatStartsWaitsToo) {
 TEST_F(ResyncTest, AfterARestoreNothingIsKnownUntilAllIsCompared) {
   Attach();
   Publish(60, absl::Minutes(2));
-  tables_.Do([](Transaction& txn) { rule_table::MarkAllForResync(txn); });
+  tables_.Do([](Transaction& txn) {
+    rule_table::MarkAllForResync(txn, test::Epoch());
+  });
   EXPECT_EQ(State(), Resync::kNeeded);
   EXPECT_EQ(Synced().unknown_reason, "RESYNC_NEEDED");
   ASSERT_OK(Step());

@@ -198,6 +198,21 @@ TEST_F(CopiersTest, ADrainedCopierGivesItsWorkToAnother) {
   EXPECT_FALSE(ListCopiers().copiers(0).draining());
 }
 
+TEST_F(CopiersTest, ADrainOutlivesARestart) {
+  StartRule("hz-1", "sh-1");
+  ASSERT_TRUE(Drain("copier-1").ok());
+  Restart();
+  EXPECT_TRUE(ListCopiers().copiers(0).draining());
+  copier_ = std::make_unique<ScriptedCopier>(server_);
+  v1::Hello hello = ScriptedCopier::MakeHello("copier-1");
+  hello.set_session_number(session_);
+  ASSERT_EQ(copier_->Hello(hello), session_);
+  ScriptedCopier other(server_);
+  ASSERT_GT(other.Hello("other"), 0);
+  Publish("hz-1", {"k"});
+  other.AwaitGrant(v1::Lease::CHANGES);
+}
+
 TEST_F(CopiersTest, ADrainIsAuditedOnce) {
   ASSERT_TRUE(Drain("copier-1").ok());
   v1::Copier again;

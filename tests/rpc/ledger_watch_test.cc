@@ -112,6 +112,27 @@ TEST_F(LedgerWatchTest, AnImbalanceIsCountedUntilItIsMended) {
   EXPECT_EQ(Imbalanced(), 0);
 }
 
+// Nothing of the rule is pending that would have it looked at again.
+TEST_F(LedgerWatchTest, AnImbalanceOutlivesARestart) {
+  RestartWith("UPDATE rule_counters SET published = published + 3");
+  EXPECT_EQ(Imbalanced(), 0);  // Not known yet: nothing touched the rule.
+  Publish("hz-1", {"a"});
+  AwaitCheck();
+  EXPECT_EQ(Imbalanced(), 1);
+  const v1::Lease lease = copier_->AwaitGrant(v1::Lease::CHANGES);
+  v1::Checkpoint checkpoint = test::CheckpointOf(lease);
+  checkpoint.mutable_to()->set_sequence(1);
+  checkpoint.set_applied(1);
+  ASSERT_EQ(copier_->Commit(checkpoint).result(), v1::CheckpointAck::RECORDED);
+  AwaitCheck();
+  RestartWith("SELECT 1");
+  AwaitCheck();
+  EXPECT_EQ(Imbalanced(), 1);
+  RestartWith("UPDATE rule_counters SET published = published - 3");
+  AwaitCheck();
+  EXPECT_EQ(Imbalanced(), 0);
+}
+
 TEST_F(LedgerWatchTest, DeadLettersAreCountedTwice) {
   Publish("hz-1", {"a"});
   const v1::Lease lease = copier_->AwaitGrant(v1::Lease::CHANGES);

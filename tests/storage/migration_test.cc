@@ -10,11 +10,13 @@
 #include "storage/audit_table.h"
 #include "storage/database.h"
 #include "storage/migrator.h"
+#include "storage/object_work_table.h"
 #include "storage/publisher_table.h"
 #include "storage/request_table.h"
 #include "storage/segment_table.h"
 #include "storage/session_table.h"
 #include "storage/unit_table.h"
+#include "storage/verification_table.h"
 #include "tests/storage/golden.h"
 #include "tests/storage/helpers.h"
 #include "tests/support/status_matchers.h"
@@ -32,7 +34,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-// When all of the golden files were written.
+// When the golden file of version 1 was written.
 const absl::Time kThen = absl::FromUnixSeconds(1'800'000'000);
 
 class MigrationTest : public ::testing::Test {
@@ -227,6 +229,36 @@ TEST_F(MigrationTest, PublishersAndAnswersOfVersion1AreThere) {
           << method;
     }
     EXPECT_THAT(audit_table::List(txn, "", 0, 100), IsEmpty());
+    return 0;
+  }));
+}
+
+TEST_F(MigrationTest, ObjectsApartOfVersion3AreThere) {
+  test::MakeGolden(3, path_);
+  const auto database = Open();
+  ASSERT_OK(database);
+  ASSERT_OK(Read(**database, [](ReadTransaction& txn) {
+    const int64_t sick = rule_table::GetBySource(txn, "sick")->uid;
+    std::vector<std::string> rows;
+    for (const ObjectWork& work :
+         object_work_table::List(txn, sick, {}, "", 100)) {
+      rows.push_back(absl::StrCat(work.key, work.unit_id ? " waits" : " dead",
+                                  " ", work.attempts, " ", work.reason));
+    }
+    EXPECT_THAT(rows, ElementsAre("a/dead dead 8 CONTENT_DAMAGED",
+                                  "a/gone dead 8 CONTENT_DAMAGED",
+                                  "d/waiting waits 1 CONTENT_DAMAGED"));
+    const auto verification = verification_table::Get(txn, sick);
+    EXPECT_EQ(verification->compared, 4);
+    EXPECT_EQ(verification->differences,
+              (std::map<std::string, int64_t>{{"FOREIGN", 1}, {"MISSING", 1}}));
+    EXPECT_TRUE(verification->end_time);
+    // The log of this one overflowed.
+    const auto art = rule_table::GetBySource(txn, "art");
+    EXPECT_EQ(art->resync, Resync::kNeeded);
+    EXPECT_EQ(art->resync_since, art->update_time);
+    EXPECT_EQ(rule_table::GetCounters(txn, art->uid).resync, 300'000);
+    EXPECT_THAT(rule_table::UidsImbalanced(txn), IsEmpty());
     return 0;
   }));
 }

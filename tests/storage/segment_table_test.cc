@@ -445,7 +445,7 @@ class LogsTest : public SegmentTableTest {
     return Ask([&](ReadTransaction& txn) {
       std::vector<std::string> shown;
       for (const auto& log :
-           segment_table::OldestLogs(txn, At(after), limit)) {
+           segment_table::OldestOfRules(txn, At(after), limit)) {
         shown.push_back(absl::StrCat(log.rule_uid, ":",
                                      absl::ToUnixSeconds(log.oldest_event)));
       }
@@ -454,7 +454,8 @@ class LogsTest : public SegmentTableTest {
   }
   int64_t OldestSmall(int64_t after = 0) {
     return Ask([&](ReadTransaction& txn) {
-      const auto event = segment_table::OldestSmallEvent(txn, At(after));
+      const auto event =
+          segment_table::OldestSmallEvent(txn, At(after), /*bytes_max=*/100);
       return event ? absl::ToUnixSeconds(*event) : kNone;
     });
   }
