@@ -4,7 +4,9 @@ its parts continued by another."""
 import os
 import time
 
-from harness import E2eTest, SHANGHAI, wait
+import truth
+from chaos import ChaosTest
+from harness import ALL, E2eTest, SHANGHAI, wait
 
 MIB = 1 << 20
 SIZE = 96 * MIB
@@ -12,15 +14,19 @@ SIZE = 96 * MIB
 RATE = 10 * MIB
 
 
-class LargeTest(E2eTest):
+class Parts:
 
     def uploaded(self):
-        """Bytes of parts at the destination: it holds nothing else."""
+        """Bytes of parts at the destination: it has no other files of
+        objects."""
         total = 0
         for path in (self.cluster.folder / SHANGHAI).rglob("*"):
             if path.is_file() and "blobs" in path.parts:
                 total += path.stat().st_blocks * 512
         return total
+
+
+class LargeTest(Parts, E2eTest):
 
     def test_killed_in_the_middle(self):
         cluster = self.cluster
@@ -65,3 +71,56 @@ class LargeTest(E2eTest):
         cluster.wait_backfilled(rule)
         self.assertEqual(cluster.get(destination, "large"), newer)
         self.assert_balanced(rule)
+
+
+class UnderLoad(Parts):
+    """While a writer writes and a checker checks."""
+
+    def holder(self):
+        """The copier that works on the large object, or nothing."""
+        for lease in self.cluster.client.call(
+                "AdminService.ListLeases", {"rule": self.rule}).get(
+                    "leases", []):
+            if lease["kind"] == "OBJECT":
+                return lease["copier"].removeprefix("copiers/")
+        return None
+
+    def test_killed_under_load(self):
+        self.begin()
+        self.hurry()
+        self.start_copier()
+        self.cluster.client.call("ReplicationService.UpdateRule", {
+            "rule": {"name": self.rule, "limits": {
+                "maxLeases": 4, "maxBytesPerSecond": 4 * RATE}},
+            "updateMask": "limits"})
+        operation = self.history.begin("large", True)
+        self.cluster.put(self.source, "large",
+                         truth.content("large", operation, SIZE))
+        operation.finished = time.time()
+        bound = 1.5 * self.ttl + 1
+        for kill in range(2):
+            parts = self.uploaded()
+            wait("more parts are there",
+                 lambda: self.uploaded() >= parts + 2 * 8 * MIB, 60)
+            name = self.holder()
+            self.start_copier()
+            next(copier for copier in self.copiers
+                 if copier.name == name).kill()
+            begun = time.monotonic()
+            wait("another copier has it",
+                 lambda: self.holder() not in (None, name), 60)
+            took = time.monotonic() - begun
+            print(f"another copier had it in {took:.2f} s of {bound} s ... ",
+                  end="", flush=True)
+            self.assertLessEqual(took, bound)
+        self.writer.wait_operations(10)
+        self.end()
+
+
+class LargeUnderLoadTest(UnderLoad, ChaosTest):
+    pass
+
+
+if ALL:
+    class LargeDefaultTtlTest(UnderLoad, ChaosTest):
+        lease_ttl = "10s"

@@ -42,10 +42,8 @@ class ObjectsTest(E2eTest):
         return None
 
     def retry(self, rule, key):
-        answer = self.cluster.client.call(
-            "ReplicationService.RetryFailedObjects",
-            {"name": rule, "selection": {"keys": [key]}})
-        self.assertEqual(answer["objects"], "1")
+        told = self.cluster.crrctl("failed", "retry", rule, key).stdout
+        self.assertIn(b"1", told)
 
     def conditions(self, rule):
         return {condition["type"]
@@ -147,8 +145,9 @@ class ObjectsTest(E2eTest):
         self.flip(self.blob("bad"))
         cluster.copier("c1")
         wait("a dead letter", lambda: self.dead(rule, "bad"), 60)
-        cluster.client.call("ReplicationService.SkipFailedObjects",
-                            {"name": rule, "selection": {"all": True}})
+        listed = cluster.crrctl("failed", "list", rule).stdout
+        self.assertIn(b"CONTENT_DAMAGED", listed)
+        cluster.crrctl("failed", "skip", rule, flags=("--all",))
         cluster.wait_synced(rule)
         self.assertEqual(cluster.live(rule)["filtered"], {"SKIPPED": "1"})
         self.assert_balanced(rule)

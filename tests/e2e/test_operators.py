@@ -1,0 +1,80 @@
+"""What operators do with crrctl while a writer writes: look at copiers and leases,
+drain, revoke, verify, and repair. Nothing is lost by any of it."""
+
+from chaos import ChaosTest
+from harness import wait
+from load import publish
+
+
+class OperatorsTest(ChaosTest):
+
+    def table(self, *command):
+        """The rows that a command prints, without the header."""
+        lines = self.cluster.crrctl(*command).stdout.decode().splitlines()
+        return [line.split() for line in lines[1:]]
+
+    def leases(self, copier):
+        return [row for row in self.table("leases", "list")
+                if f"copiers/{copier}" in row]
+
+    def test_work_is_moved(self):
+        self.begin()
+        self.assertEqual([row[0] for row in self.table("copiers", "list")],
+                         ["copiers/c0"])
+        wait("c0 has a lease", lambda: self.leases("c0"))
+        self.start_copier(copier_id="other")
+        self.cluster.crrctl("copiers", "drain", "copiers/c0")
+        wait("c0 has none", lambda: not self.leases("c0"))
+        wait("the other one has them", lambda: self.leases("other"))
+        self.writer.wait_operations(20)
+        self.assertEqual(self.leases("c0"), [])
+        # Nor after the server has forgotten all but what it stored.
+        self.cluster.server.kill()
+        self.cluster.start_server()
+        self.writer.wait_operations(20)
+        self.assertEqual(self.leases("c0"), [])
+
+        self.hurry()
+        lease = wait("a lease", lambda: self.leases("other"))[0]
+        self.cluster.crrctl("leases", "revoke", lease[0])
+        wait("it is another's, or anew", lambda: lease not in self.leases(
+            "other"))
+        self.writer.wait_operations(20)
+        self.end()
+
+    def test_verify_and_read(self):
+        self.begin()
+        self.hurry()
+        verify = ("rules", "verify", self.rule)
+        flags = ("--read_bytes", "--wait")
+        # What is on its way may differ, and is repaired.
+        done = self.cluster.crrctl(*verify, flags=flags, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        self.end()
+        self.cluster.crrctl(*verify, flags=flags)
+
+    def test_a_hot_rule_grows_and_keeps_the_order(self):
+        """Several copiers share a log that is split, and no key goes back: the
+        checker looks at each."""
+        self.begin()
+        self.hurry()
+        for _ in range(2):
+            self.start_copier()
+        # Changes of what is not there cost little and make the log long.
+        keys = [f"hot/{i:06}/" + "k" * 500 for i in range(40_000)]
+        self.cluster.client.call("ReplicationService.PauseRule",
+                                 {"name": self.rule})
+        self.assertEqual(publish(self.cluster, self.source, keys), len(keys))
+        self.writer.wait_operations(20)
+        self.cluster.client.call("ReplicationService.ResumeRule",
+                                 {"name": self.rule})
+        logs = [0]
+
+        def is_short():
+            logs.append(sum("CHANGES" in row
+                            for row in self.table("leases", "list")))
+            return int(self.cluster.live(self.rule)["pending"]) < 100
+        wait("the log is short again", is_short, 120)
+        print(f"{max(logs)} logs at once ... ", end="", flush=True)
+        self.assertGreaterEqual(max(logs), 2)
+        self.end()
