@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "base/log.h"
 #include "base/program.h"
@@ -12,6 +13,7 @@
 #include "server/core/log_status.h"
 #include "server/metric_page.h"
 #include "server/process_metrics.h"
+#include "storage/ledger_table.h"
 #include "storage/object_work_table.h"
 #include "storage/rule_table.h"
 
@@ -192,10 +194,26 @@ void AddTrouble(const Trouble& trouble, MetricPage& page) {
                   "and dead letters.");
   page.Value(trouble.objects.retrying, {{"state", "RETRYING"}});
   page.Value(trouble.objects.dead, {{"state", "DEAD"}});
+  page.BeginGauge("crr_failed_object_changes",
+                  "Changes that these objects stand for.");
+  page.Value(trouble.objects.pending_changes, {{"state", "RETRYING"}});
+  page.Value(trouble.objects.dead_changes, {{"state", "DEAD"}});
   page.BeginGauge("crr_rules_resync",
                   "Rules whose log was dropped, or lost by a restore, and whose "
                   "buckets are not compared yet.");
   page.Value(trouble.resyncs);
+}
+
+void AddLedgerTotals(const std::vector<LedgerTotal>& totals, MetricPage& page) {
+  page.BeginCounter("crr_ledger_changes_total",
+                    "Changes of all rules, deleted ones included, by the term "
+                    "of the ledger that they were counted in. Published is the "
+                    "sum of the others, of crr_log_changes and of "
+                    "crr_failed_object_changes.");
+  for (const LedgerTotal& total : totals) {
+    page.Value(total.changes,
+               {{"term", total.term}, {"reason", total.reason}});
+  }
 }
 
 void AddLedgers(const LedgerWatch::Counts& counts, MetricPage& page) {
@@ -296,11 +314,12 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   struct Seen {
     LogStatus logs;
     Trouble trouble;
+    std::vector<LedgerTotal> ledger;
   };
   const auto seen = env_.database.ReadAndWait<Seen>(
       [watermarks](ReadTransaction& txn) -> absl::StatusOr<Seen> {
         return Seen{LogStatusOf(txn, watermarks, limits::kRuleSeriesMax),
-                    TroubleOf(txn)};
+                    TroubleOf(txn), ledger_table::Totals(txn)};
       });
   if (!seen.ok()) {
     LogError("metrics_failed", {{"error", seen.status().ToString()}});
@@ -309,6 +328,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   const absl::Time now = env_.clock.WallNow();
   AddLogs(seen->logs, now, page);
   AddTrouble(seen->trouble, page);
+  AddLedgerTotals(seen->ledger, page);
   AddPublishers(seen->logs.publishers, attached, watermarks, now, page);
   return page.Take();
 }

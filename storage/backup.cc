@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "storage/database_lock.h"
 #include "storage/migrator.h"
+#include "storage/object_work_table.h"
 #include "storage/rule_table.h"
 #include "storage/server_table.h"
 #include "storage/sqlite/connection.h"
@@ -196,6 +197,8 @@ absl::StatusOr<RestoreReport> BeginAnewAt(const std::string& path,
   SkipNumbers(txn, absl::ToUnixMicros(now));
   rule_table::SkipTokens(txn, (now - kTokenEpoch) / absl::Milliseconds(1));
   report.rules = rule_table::MarkAllForResync(txn, now);
+  // A user may have written such a key since: absence alone proves nothing.
+  object_work_table::ForgetDeletions(txn);
   report.incarnation = GetIncarnation(txn);
   CRR_RETURN_IF_ERROR(txn.status());
   CRR_RETURN_IF_ERROR(database->ExecuteScript("COMMIT"));

@@ -237,12 +237,24 @@ std::vector<int64_t> Rules(ReadTransaction& txn) {
   return uids;
 }
 
+int64_t ForgetDeletions(Transaction& txn) {
+  return txn.Execute(
+      "UPDATE object_work SET deletion = 0 WHERE rule_uid > 0 "
+      "AND deletion = 1");
+}
+
 ObjectWorkCounts CountAll(ReadTransaction& txn) {
   const auto row = txn.QueryOne(
-      "SELECT (SELECT count(*) FROM object_work WHERE unit_id IS NOT NULL), "
-      "(SELECT count(*) FROM object_work WHERE unit_id IS NULL)");
+      "SELECT count(unit_id), "
+      "coalesce(sum(changes) FILTER (WHERE unit_id IS NOT NULL), 0), "
+      "count(*) - count(unit_id), "
+      "coalesce(sum(changes) FILTER (WHERE unit_id IS NULL), 0) "
+      "FROM object_work AS every_object");
   if (!row) return {};
-  return {.retrying = row->Int(0), .dead = row->Int(1)};
+  return {.retrying = row->Int(0),
+          .pending_changes = row->Int(1),
+          .dead = row->Int(2),
+          .dead_changes = row->Int(3)};
 }
 
 }  // namespace crr::object_work_table

@@ -73,6 +73,9 @@ std::vector<ObjectWork> List(ReadTransaction& txn, int64_t rule_uid,
                              absl::string_view after, int limit);
 
 ObjectWorkTotals Totals(ReadTransaction& txn, int64_t rule_uid);
+// Takes the flag `deletion` from all rows: after a restore nobody knows what
+// came after it. Returns how many had it.
+int64_t ForgetDeletions(Transaction& txn);
 // The row with the oldest event among those that are being tried.
 std::optional<ObjectWork> OldestPending(ReadTransaction& txn,
                                         int64_t rule_uid);
@@ -96,7 +99,9 @@ std::vector<int64_t> Rules(ReadTransaction& txn);
 // Rows of all rules, at a cost that grows with them and not with the rules.
 struct ObjectWorkCounts {
   int64_t retrying = 0;
+  int64_t pending_changes = 0;  // Of these.
   int64_t dead = 0;
+  int64_t dead_changes = 0;
 };
 ObjectWorkCounts CountAll(ReadTransaction& txn);
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/ledger_table.h"
 
 namespace crr::rule_table {
 
@@ -357,6 +358,10 @@ void AddCounters(Transaction& txn, int64_t uid, const RuleCounters& delta) {
        Int(delta.log_bytes), Bool(delta.inventory_complete),
        Int(delta.historical_total), Int(delta.historical_done),
        Int(delta.historical_skipped), Int(delta.historical_bytes)});
+  ledger_table::Add(txn, "published", "", delta.published);
+  ledger_table::Add(txn, "applied", "", delta.applied);
+  ledger_table::Add(txn, "collapsed", "", delta.collapsed);
+  ledger_table::Add(txn, "resync", "", delta.resync);
 }
 
 void SetImbalanced(Transaction& txn, int64_t uid, bool imbalanced) {
@@ -391,6 +396,7 @@ void AddFiltered(Transaction& txn, int64_t uid,
         "VALUES ($1, $2, $3) ON CONFLICT (rule_uid, reason) "
         "DO UPDATE SET changes = rule_filtered.changes + excluded.changes",
         {Int(uid), Text(reason), Int(count)});
+    ledger_table::Add(txn, "filtered", reason, count);
   }
 }
 

@@ -154,7 +154,10 @@ std::vector<StateTotal> Totals(ReadTransaction& txn) {
            "SELECT r.state, count(*), "
            "sum(c.published - c.applied - c.collapsed - c.resync - c.failed - "
            "coalesce((SELECT sum(f.changes) FROM rule_filtered f "
-           "WHERE f.rule_uid = c.rule_uid), 0)), sum(c.log_bytes) "
+           "WHERE f.rule_uid = c.rule_uid), 0) - "
+           "coalesce((SELECT sum(w.changes) FROM object_work w "
+           "WHERE w.rule_uid = c.rule_uid AND w.unit_id IS NOT NULL), 0)), "
+           "sum(c.log_bytes) "
            "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
            "WHERE c.log_bytes > 0 GROUP BY r.state ORDER BY r.state")) {
     totals.push_back({.rule_state = row.Int(0),

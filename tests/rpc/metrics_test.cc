@@ -131,6 +131,54 @@ TEST_F(MetricsTest, WhatIsPublishedStandsInTheLogUntilItIsSettled) {
   EXPECT_EQ(CountOf(series, "crr_rule_log_bytes"), 0);
 }
 
+TEST_F(MetricsTest, EveryTermOfTheLedgerIsShownAndTheyAddUp) {
+  const std::string rule =
+      StartRule("hz-1", "sh-1", R"("prefixes":["a/"])").name();
+  PublishChanges("hz-1", {Aged("hz-1", "a/1"), Aged("hz-1", "a/2"),
+                          Aged("hz-1", "a/2"), Aged("hz-1", "a/3"),
+                          Aged("hz-1", "a/4"), Aged("hz-1", "elsewhere")});
+  v1::Checkpoint checkpoint =
+      CheckpointOf(copier_->AwaitGrant(v1::Lease::CHANGES));
+  checkpoint.mutable_to()->set_sequence(checkpoint.from().sequence() + 4);
+  checkpoint.set_applied(1);
+  checkpoint.set_collapsed(1);
+  v1::ObjectFailure& failure = *checkpoint.add_failed();
+  failure.set_key("a/2");
+  failure.set_reason("NO_ACCESS");
+  failure.set_changes(2);
+  ASSERT_EQ(copier_->Commit(checkpoint).result(), v1::CheckpointAck::RECORDED);
+
+  const auto term = [](const Series& series, const char* name,
+                       const char* reason = "") {
+    return series.at(absl::StrCat("crr_ledger_changes_total{term=\"", name,
+                                  "\",reason=\"", reason, "\"}"));
+  };
+  Series series = Scrape();
+  EXPECT_EQ(term(series, "published"), 6);
+  EXPECT_EQ(term(series, "applied"), 1);
+  EXPECT_EQ(term(series, "collapsed"), 1);
+  EXPECT_EQ(term(series, "resync"), 0);
+  EXPECT_EQ(term(series, "filtered", "PREFIX"), 1);
+  EXPECT_EQ(series.at("crr_log_changes{rule_state=\"ACTIVE\"}"), 1);
+  EXPECT_EQ(series.at("crr_failed_object_changes{state=\"RETRYING\"}"), 2);
+  EXPECT_EQ(series.at("crr_failed_object_changes{state=\"DEAD\"}"), 0);
+
+  // They are of all rules that there ever were, and of all times.
+  ASSERT_TRUE(server_.DeleteRule(rule).ok());
+  copier_.reset();
+  server_.Stop();
+  server_.Restart();
+  ASSERT_TRUE(Eventually([&] {
+    server_.clock().Advance(absl::Seconds(1));
+    series = Scrape();
+    return series.contains(
+        "crr_ledger_changes_total{term=\"filtered\",reason=\"RULE_CLOSED\"}");
+  }));
+  EXPECT_EQ(term(series, "filtered", "RULE_CLOSED"), 3);
+  EXPECT_EQ(term(series, "published"), 6);
+  EXPECT_EQ(series.at("crr_failed_object_changes{state=\"RETRYING\"}"), 0);
+}
+
 TEST_F(MetricsTest, OnlySmallObjectsCountForTheirPromise) {
   StartRule("hz-1", "sh-1");
   PublishChanges("hz-1",

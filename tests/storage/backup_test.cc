@@ -459,6 +459,23 @@ TEST_F(RestoreTest, RefusesWhatIsNoWholeBackup) {
   }
 }
 
+// Whatever was deleted before the backup, a user may have written since.
+TEST_F(RestoreTest, NoOldDeletionIsEvidenceAnyMore) {
+  RunScript(file_,
+            "INSERT INTO object_work (rule_uid, key, changes, historical, "
+            "repair, deletion, size_bytes, reason, message, first_failure_us, "
+            "last_failure_us) SELECT min(rule_uid), x'6b', 1, 0, 0, 1, 0, 'X', "
+            "'', 0, 0 FROM rules");
+  ASSERT_OK(Restore(file_, path_, kNow));
+  auto database = Open(path_);
+  ASSERT_OK(Read(*database, [](ReadTransaction& txn) {
+    const auto work = txn.Query("SELECT deletion FROM object_work");
+    EXPECT_EQ(work.size(), 1u);
+    EXPECT_EQ(work[0].Int(0), 0);
+    return 0;
+  }));
+}
+
 // Killed at any moment, there is the whole database or none.
 TEST_F(RestoreTest, AKilledOneLeavesNothingThatLooksWhole) {
   constexpr int kCycles = 30;

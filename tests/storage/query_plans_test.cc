@@ -54,6 +54,7 @@ const std::set<std::string>& AllowedScans() {
       "SCAN regions USING COVERING INDEX sqlite_autoindex_regions_1",
       "SCAN region_pair_entries",
       "SCAN region_pair_policy",
+      "SCAN ledger_totals",
       // As many as there are programs; sessions and leases once, at the start.
       "SCAN publishers USING COVERING INDEX sqlite_autoindex_publishers_1",
       "SCAN sessions",
@@ -63,6 +64,7 @@ const std::set<std::string>& AllowedScans() {
       "SCAN rule_counters USING INDEX rule_counters_with_log",
       // Objects apart, rules in a resync, and those that did not balance: few,
       // or an alarm.
+      "SCAN every_object",
       "SCAN w USING COVERING INDEX object_work_by_event",
       "SCAN w USING INDEX object_work_by_event",
       "SCAN q USING INDEX rules_by_resync",
