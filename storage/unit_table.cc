@@ -70,14 +70,16 @@ std::vector<Unit> All(ReadTransaction& txn) {
   return Select(txn, "ORDER BY unit_id", {});
 }
 
-std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid) {
-  return Select(txn, "WHERE rule_uid = $1 ORDER BY unit_id", {Int(rule_uid)});
+std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid, int limit) {
+  return Select(txn, "WHERE rule_uid = $1 ORDER BY unit_id LIMIT $2",
+                {Int(rule_uid), Int(limit)});
 }
 
-std::vector<Unit> OfKind(ReadTransaction& txn, int64_t rule_uid,
-                         UnitKind kind) {
-  return Select(txn, "WHERE rule_uid = $1 AND kind = $2 ORDER BY unit_id",
-                {Int(rule_uid), Int(static_cast<int64_t>(kind))});
+std::vector<Unit> OfKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind,
+                         int limit) {
+  return Select(txn,
+                "WHERE rule_uid = $1 AND kind = $2 ORDER BY unit_id LIMIT $3",
+                {Int(rule_uid), Int(static_cast<int64_t>(kind)), Int(limit)});
 }
 
 std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,

@@ -68,8 +68,11 @@ std::optional<Unit> Get(ReadTransaction& txn, int64_t unit_id);
 // Also ends its lease.
 void Delete(Transaction& txn, int64_t unit_id);
 std::vector<Unit> All(ReadTransaction& txn);
-std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid);
-std::vector<Unit> OfKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind);
+// The first by id; -1 for all.
+std::vector<Unit> OfRule(ReadTransaction& txn, int64_t rule_uid,
+                         int limit = -1);
+std::vector<Unit> OfKind(ReadTransaction& txn, int64_t rule_uid, UnitKind kind,
+                         int limit = -1);
 std::optional<Unit> FindSingle(ReadTransaction& txn, int64_t rule_uid,
                                UnitKind kind, int64_t partition);
 // Whether INVENTORY (of history) or BACKFILL units of the rule stand.

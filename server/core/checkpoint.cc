@@ -7,6 +7,7 @@
 #include "server/core/checkpoint_sense.h"
 #include "server/core/limits.h"
 #include "server/core/probe_result.h"
+#include "server/core/resync.h"
 #include "server/core/units.h"
 #include "server/core/verification.h"
 #include "storage/object_work_table.h"
@@ -98,6 +99,12 @@ void ApplyComparison(Transaction& txn, const Rule& rule, const Checkpoint& cp) {
           static_cast<int64_t>(cp.failed.size()),
       cp.compared->equal, differences, samples,
       limits::kVerificationSamplesMax);
+}
+
+bool IsHistorical(const Unit& unit) {
+  return unit.kind == UnitKind::kBackfill ||
+         (unit.kind == UnitKind::kInventory &&
+          unit.partition != kVerificationInventory);
 }
 
 WorkEvents AddRanges(Transaction& txn, const Unit& unit,
@@ -257,6 +264,8 @@ absl::StatusOr<CheckpointOutcome> ApplyCheckpoint(
     outcome.events.Add(RemoveUnit(txn, *unit));
     if (unit->kind == UnitKind::kVerify) {
       MaybeFinishVerification(txn, *rule, now);
+    } else if (rule->resync == Resync::kVerifying && IsHistorical(*unit)) {
+      outcome.events.Add(VerifyAfterDrop(txn, rule->uid, now));
     }
     return outcome;
   }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "server/core/limits.h"
 #include "server/core/units.h"
 
@@ -48,6 +50,30 @@ void CountDone(Transaction& txn, const ObjectWork& work,
     delta.historical_skipped = filtered ? 1 : 0;
   }
   rule_table::AddCounters(txn, work.rule_uid, delta);
+}
+
+// Does `change` to rows that fit and that no copier holds: as many as one call
+// may take.
+BulkOutcome ForEachFree(
+    Transaction& txn, const Rule& rule, const ObjectWorkFilter& filter,
+    absl::FunctionRef<WorkEvents(const ObjectWork&)> change) {
+  BulkOutcome outcome;
+  std::string after;
+  while (true) {
+    const std::vector<ObjectWork> page = object_work_table::List(
+        txn, rule.uid, filter, after, limits::kFailedObjectsPerCallMax);
+    for (const ObjectWork& work : page) {
+      if (work.unit_id && unit_table::GetLease(txn, *work.unit_id)) continue;
+      if (outcome.objects == limits::kFailedObjectsPerCallMax) {
+        outcome.more = true;
+        return outcome;
+      }
+      outcome.events.Add(change(work));
+      ++outcome.objects;
+    }
+    if (page.size() < limits::kFailedObjectsPerCallMax) return outcome;
+    after = page.back().key;
+  }
 }
 
 }  // namespace
@@ -127,42 +153,29 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
 
 BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter) {
-  BulkOutcome outcome;
   // What was retried has no attempts any more: the next call goes on behind it.
   ObjectWorkFilter failed = filter;
   failed.attempts_min = 1;
-  const std::vector<ObjectWork> list = object_work_table::List(
-      txn, rule.uid, failed, "", limits::kFailedObjectsPerCallMax);
-  for (ObjectWork work : list) {
-    if (work.unit_id && unit_table::GetLease(txn, *work.unit_id)) continue;
-    outcome.events.Add(Remove(txn, work));
+  return ForEachFree(txn, rule, failed, [&](ObjectWork work) {
+    WorkEvents events = Remove(txn, work);
     work.attempts = 0;
-    outcome.events.Add(Offer(txn, work));
-    ++outcome.objects;
-  }
-  outcome.more = list.size() == limits::kFailedObjectsPerCallMax &&
-                 outcome.objects > 0;
-  return outcome;
+    events.Add(Offer(txn, work));
+    return events;
+  });
 }
 
 BulkOutcome SkipObjects(Transaction& txn, const Rule& rule,
                         const ObjectWorkFilter& filter) {
-  BulkOutcome outcome;
-  ObjectWorkFilter dead = filter;
-  dead.dead = true;
-  const std::vector<ObjectWork> list = object_work_table::List(
-      txn, rule.uid, dead, "", limits::kFailedObjectsPerCallMax);
-  outcome.more = list.size() == limits::kFailedObjectsPerCallMax;
-  for (const ObjectWork& work : list) {
-    outcome.events.Add(Remove(txn, work));
+  ObjectWorkFilter given_up = filter;
+  if (filter.keys.empty()) given_up.dead = true;
+  return ForEachFree(txn, rule, given_up, [&](const ObjectWork& work) {
     rule_table::AddFiltered(txn, rule.uid, {{"SKIPPED", work.changes}});
     if (work.historical) {
       rule_table::AddCounters(
           txn, rule.uid, {.historical_done = 1, .historical_skipped = 1});
     }
-    ++outcome.objects;
-  }
-  return outcome;
+    return Remove(txn, work);
+  });
 }
 
 bool PurgeObjects(Transaction& txn, const Rule& rule, int limit,

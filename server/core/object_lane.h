@@ -56,20 +56,19 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
                       const std::string& reason, const std::string& message,
                       absl::Time now);
 
-// What one call did; `more`: as much again may be left.
+// What one call did. Objects that a copier holds just now are left to it.
 struct BulkOutcome {
   int64_t objects = 0;
-  bool more = false;
+  bool more = false;  // As many as a call may take, and others are left.
   WorkEvents events;
 };
 
-// Tries the objects again, at once and with all their attempts; those that a
-// copier holds just now are left to it.
+// Tries the objects again, at once and with all their attempts.
 BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter);
 
-// Gives dead letters up: their changes count as filtered, with the reason
-// SKIPPED.
+// Gives objects up: their changes count as filtered, with the reason SKIPPED.
+// Dead letters; where the filter names keys, those still tried as well.
 BulkOutcome SkipObjects(Transaction& txn, const Rule& rule,
                         const ObjectWorkFilter& filter);
 

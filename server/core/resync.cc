@@ -30,16 +30,28 @@ absl::StatusOr<ResyncOutcome> ResyncStep(Transaction& txn, int64_t rule_uid,
   rule_table::AddCounters(
       txn, rule_uid, {.resync = purged.changes, .log_bytes = -purged.bytes});
   if (!purged.log_empty) return outcome;
+  outcome.events.Add(
+      DropVerification(txn, rule_uid, limits::kPurgeStep, outcome.done));
+  if (!outcome.done) return outcome;
   for (const Unit& unit : logs) outcome.events.Add(RemoveUnit(txn, unit));
-  outcome.done = true;
   if (rule->state != RuleState::kActive) return outcome;
   rule_table::SetVerifying(txn, rule_uid);
-  outcome.events.Add(StartVerification(
-      txn, *rule,
-      rule->restored ? VerificationCause::kRestored
-                     : VerificationCause::kLogOverflow,
-      /*read_bytes=*/false, now));
+  outcome.events.Add(VerifyAfterDrop(txn, rule_uid, now));
   return outcome;
+}
+
+WorkEvents VerifyAfterDrop(Transaction& txn, int64_t rule_uid,
+                           absl::Time now) {
+  const auto rule = rule_table::Get(txn, rule_uid);
+  if (!rule || rule->state == RuleState::kClosing ||
+      rule->resync != Resync::kVerifying ||
+      unit_table::HasHistoricalWork(txn, rule_uid)) {
+    return {};
+  }
+  return StartVerification(txn, *rule,
+                           rule->restored ? VerificationCause::kRestored
+                                          : VerificationCause::kLogOverflow,
+                           /*read_bytes=*/false, now);
 }
 
 }  // namespace crr

@@ -1,6 +1,7 @@
 #include "server/core/verification.h"
 
 #include <string>
+#include <vector>
 
 #include "server/core/names.h"
 #include "server/core/refusal.h"
@@ -9,20 +10,27 @@
 
 namespace crr {
 
-WorkEvents StartVerification(Transaction& txn, const Rule& rule,
-                             VerificationCause cause, bool read_bytes,
-                             absl::Time now) {
+WorkEvents DropVerification(Transaction& txn, int64_t rule_uid, int limit,
+                            bool& gone) {
   WorkEvents events;
-  // What an earlier one left to compare; its holders only read, and are fenced.
-  for (const Unit& unit :
-       unit_table::OfKind(txn, rule.uid, UnitKind::kVerify)) {
-    events.Add(RemoveUnit(txn, unit));
-  }
+  // First, for it makes others.
   if (const auto inventory =
-          unit_table::FindSingle(txn, rule.uid, UnitKind::kInventory,
+          unit_table::FindSingle(txn, rule_uid, UnitKind::kInventory,
                                  kVerificationInventory)) {
     events.Add(RemoveUnit(txn, *inventory));
   }
+  const std::vector<Unit> ranges =
+      unit_table::OfKind(txn, rule_uid, UnitKind::kVerify, limit);
+  for (const Unit& unit : ranges) events.Add(RemoveUnit(txn, unit));
+  gone = static_cast<int>(ranges.size()) != limit;
+  return events;
+}
+
+WorkEvents StartVerification(Transaction& txn, const Rule& rule,
+                             VerificationCause cause, bool read_bytes,
+                             absl::Time now) {
+  bool gone = false;
+  WorkEvents events = DropVerification(txn, rule.uid, /*limit=*/-1, gone);
   verification_table::Start(txn, rule.uid, cause, read_bytes, now);
   events.Add(AddUnit(txn, {.rule_uid = rule.uid,
                            .kind = UnitKind::kInventory,

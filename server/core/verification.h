@@ -13,6 +13,12 @@ namespace crr {
 // Partition of the INVENTORY unit that cuts the ranges of a verification.
 inline constexpr int64_t kVerificationInventory = 1;
 
+// Takes away what the rule's verification has left to compare: `limit` ranges,
+// or all with -1; `gone` says whether none are left. Their holders only read,
+// and are fenced.
+WorkEvents DropVerification(Transaction& txn, int64_t rule_uid, int limit,
+                            bool& gone);
+
 // Begins to compare the two buckets of an ACTIVE rule, in place of a
 // verification that is under way.
 WorkEvents StartVerification(Transaction& txn, const Rule& rule,

@@ -224,11 +224,10 @@ absl::StatusOr<ClosingOutcome> CloseStep(Transaction& txn, int64_t rule_uid) {
       !PurgeObjects(txn, *rule, limits::kPurgeStep, outcome.events)) {
     return outcome;
   }
-  int left = limits::kPurgeStep;
-  for (const Unit& unit : unit_table::OfRule(txn, rule_uid)) {
-    if (left-- == 0) return outcome;
-    outcome.events.Add(RemoveUnit(txn, unit));
-  }
+  const std::vector<Unit> units =
+      unit_table::OfRule(txn, rule_uid, limits::kPurgeStep);
+  for (const Unit& unit : units) outcome.events.Add(RemoveUnit(txn, unit));
+  if (units.size() == limits::kPurgeStep) return outcome;
   rule_table::Delete(txn, rule_uid);
   const auto reverse = rule_table::GetBySource(txn, rule->destination);
   if (reverse && reverse->destination == rule->source) {

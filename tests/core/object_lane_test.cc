@@ -342,14 +342,24 @@ TEST_F(ObjectLaneTest, ADeadLetterThatFailsInItsLaneAgainIsTriedAgain) {
   EXPECT_EQ(Sums().pending, 2);
 }
 
-TEST_F(ObjectLaneTest, OnlyDeadLettersAreSkipped) {
+TEST_F(ObjectLaneTest, WhatIsRetriedIsSkippedOnlyByItsName) {
   Settle({"a", "a", "b", "c"}, {"a", "b", "c"});
   MakeDeadLetter("a", "FORBIDDEN");
   MakeDeadLetter("b", "DATA_LOSS");
+  EXPECT_EQ(Skip({.prefix = "c"}).objects, 0);
+  const auto lease = tables_.Grant(UnitOf("c").id, session_);
+  ASSERT_OK(lease);
   EXPECT_EQ(Skip({.keys = {"c", "a", "nobody"}}).objects, 1);
   EXPECT_FALSE(Row("a").has_value());
-  EXPECT_TRUE(Row("c").has_value());
+  EXPECT_TRUE(Row("c").has_value());  // A copier has it.
   EXPECT_EQ(tables_.Filtered(rule_)["SKIPPED"], 2);
+  tables_.Do([&](Transaction& txn) {
+    EndLease(txn, lease->unit_id, lease->token, {}, test::Epoch());
+  });
+  EXPECT_THAT(Skip({.keys = {"c"}}).events.removed,
+              ElementsAre(lease->unit_id));
+  EXPECT_FALSE(Row("c").has_value());
+  EXPECT_EQ(tables_.Filtered(rule_)["SKIPPED"], 3);
   EXPECT_EQ(Sums().failed, 1);
   EXPECT_EQ(Skip({.first_failure_until = test::Epoch() - absl::Seconds(1)})
                 .objects,

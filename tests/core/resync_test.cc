@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/limits.h"
 #include "server/core/progress.h"
+#include "server/core/units.h"
 #include "server/core/verification.h"
 #include "server/core/work.h"
 #include "tests/core/test_tables.h"
@@ -268,6 +269,66 @@ TEST_F(ResyncTest, AnOverflowInTheMiddleBeginsAnew) {
   EXPECT_EQ(State(), Resync::kVerifying);
   Verify();
   EXPECT_EQ(State(), Resync::kNone);
+}
+
+TEST_F(ResyncTest, AComparisonThatIsOverGoesInBoundedStepsToo) {
+  Publish(60);
+  tables_.Do([&](Transaction& txn) {
+    StartVerification(txn, *rule_table::Get(txn, rule_),
+                      VerificationCause::kRequested, false, test::Epoch());
+    for (int i = 0; i < limits::kPurgeStep + 1; ++i) {
+      AddUnit(txn, {.rule_uid = rule_, .kind = UnitKind::kVerify});
+    }
+  });
+  Publish(60);
+  const auto first = Step();
+  ASSERT_OK(first);
+  EXPECT_FALSE(first->done);
+  // The ranges, and the inventory that would make others.
+  EXPECT_EQ(first->events.removed.size(), limits::kPurgeStep + 1u);
+  const auto second = Step();
+  ASSERT_OK(second);
+  EXPECT_TRUE(second->done);
+  EXPECT_EQ(second->events.added.size(), 1u);
+  Verify();
+  EXPECT_EQ(State(), Resync::kNone);
+}
+
+// Object by object, a compare would call it missing.
+TEST_F(ResyncTest, HistoryThatIsOnItsWayComesFirst) {
+  const int64_t films = tables_.AddActiveRule({.source = "films",
+                                               .destination = "films-dr",
+                                               .historical = true});
+  tables_.Do([&](Transaction& txn) {
+    rule_table::NeedResync(txn, films, test::Epoch(), test::Epoch());
+  });
+  const auto step = tables_.Try([&](Transaction& txn) {
+    return ResyncStep(txn, films, test::Epoch());
+  });
+  ASSERT_OK(step);
+  EXPECT_TRUE(step->done);
+  EXPECT_THAT(step->events.added, IsEmpty());
+  EXPECT_EQ(tables_.FindRule(films)->resync, Resync::kVerifying);
+  tables_.CutRanges(films, {{.end = "m", .objects = 1},
+                            {.end = "t", .objects = 1}});
+  const auto verifications = [&] {
+    return tables_.Number("SELECT count(*) FROM verifications");
+  };
+  for (const char* end : {"m", "t"}) {
+    EXPECT_EQ(verifications(), 0);
+    const Unit range = tables_.UnitsOf(films).front();
+    ASSERT_EQ(range.kind, UnitKind::kBackfill);
+    const auto lease = tables_.Grant(range.id, session_);
+    ASSERT_OK(lease);
+    Checkpoint report =
+        test::Walked(range.id, lease->token, range.range_start, end, 1);
+    report.complete = true;
+    ASSERT_OK(tables_.Apply(report));
+  }
+  EXPECT_EQ(verifications(), 1);
+  EXPECT_EQ(tables_.TheUnit(films, UnitKind::kInventory).partition,
+            kVerificationInventory);
+  EXPECT_EQ(tables_.FindRule(films)->resync, Resync::kVerifying);
 }
 
 TEST_F(ResyncTest, APausedRuleWaitsWithTheCompareAndLogsNothing) {

@@ -200,7 +200,7 @@ TEST_F(FailedObjectsTest, ASkippedDeadLetterIsFilteredAndHoldsNothingBack) {
   const v1::Lease slow = copier_->AwaitGrant(v1::Lease::OBJECT);
 
   EXPECT_EQ(Skip(R"("reason":"DATA_LOSS")").objects(), 0);
-  EXPECT_EQ(Skip(R"("keys":["slow"])").objects(), 0);  // It is retried still.
+  EXPECT_EQ(Skip(R"("keys":["slow"])").objects(), 0);  // A copier has it.
   const auto skipped = Skip(R"("all":true)");
   EXPECT_EQ(skipped.objects(), 1);
   EXPECT_FALSE(skipped.more());
