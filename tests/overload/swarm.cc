@@ -77,7 +77,7 @@ class Swarm::Stream final
   }
 
   void OnDone(const grpc::Status& status) override {
-    swarm_.Ended(index_, status);  // Lets go of this.
+    swarm_.Ended(index_, status);
   }
 
  private:
@@ -136,11 +136,13 @@ void Swarm::Open(size_t index) {
 void Swarm::Run() {
   while (true) {
     std::vector<std::shared_ptr<Stream>> due;
+    std::vector<std::shared_ptr<Stream>> gone;  // Goes outside of the lock.
     {
       MutexLock lock(mu_);
       if (stopping_) return;
       stopped_.WaitFor(mu_, absl::FromChrono(kStep));
       if (stopping_) return;
+      gone.swap(gone_);
       const auto now = SteadyClock::now();
       for (size_t i = 0; i < copiers_.size(); ++i) {
         Copier& copier = copiers_[i];
@@ -176,10 +178,9 @@ void Swarm::Answered(std::chrono::duration<double> took) {
 }
 
 void Swarm::Ended(size_t index, const grpc::Status& status) {
-  std::shared_ptr<Stream> ended;  // Goes outside of the lock.
   MutexLock lock(mu_);
   Copier& copier = copiers_[index];
-  ended = std::move(copier.stream);
+  gone_.push_back(std::move(copier.stream));
   if (std::exchange(copier.welcomed, false)) --report_.welcomed;
   ++report_.ended;
   report_.last_end = status;
