@@ -12,7 +12,14 @@
 namespace crr {
 namespace {
 
-RunEnd EndOf(const LeaseLink& link, const absl::Status& status) {
+// Asks both stores whether they are there.
+bool BothAnswer(const CopyRule& rule) {
+  return rule.source->GetBucket(rule.source_bucket).ok() &&
+         rule.destination->GetBucket(rule.destination_bucket).ok();
+}
+
+RunEnd EndOf(const LeaseLink& link, const CopyRule& rule,
+             const absl::Status& status) {
   if (link.lost()) return RunEnd::Over();
   const FailureScope scope = ScopeOf(status);
   const auto draining = link.draining();
@@ -22,7 +29,12 @@ RunEnd EndOf(const LeaseLink& link, const absl::Status& status) {
   // No renewal came in time, and the lease is not known to be lost.
   if (absl::IsAborted(status)) return RunEnd::Release("LEASE_RAN_OUT");
   RunEnd end = RunEnd::Failed(status);
-  end.object_failed = scope == FailureScope::kObject;
+  // A store that is away for one object alone may be so for ever, and what
+  // takes no attempts is tried for ever.
+  end.object_failed =
+      scope == FailureScope::kObject ||
+      ((absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) &&
+       BothAnswer(rule));
   return end;
 }
 
@@ -54,7 +66,7 @@ RunEnd RunObject(const RunnerContext& context, const LeaseEnds& ends) {
                .large_bytes = lease.large_object_bytes(),
                .large = &parts});
   if (const auto end = parts.Finish(result.status())) return *end;
-  if (!result.ok()) return EndOf(link, result.status());
+  if (!result.ok()) return EndOf(link, ends.rule, result.status());
 
   v1::Checkpoint checkpoint;
   *checkpoint.mutable_to() = checkpointer.cursor();

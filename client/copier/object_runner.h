@@ -8,7 +8,9 @@ namespace crr {
 
 // OBJECT: brings one object to the destination, by itself, large ones in parts.
 // Whatever stands there is proven before it counts as equal. One attempt: the
-// server says when to try again.
+// server says when to try again. A store that is away, while both still answer
+// for their buckets, is away for this object alone: then it is the object that
+// failed.
 RunEnd RunObject(const RunnerContext& context, const LeaseEnds& ends);
 
 }  // namespace crr

@@ -156,11 +156,42 @@ TEST_F(ObjectRunnerTest, AnObjectThatFailsIsGivenBackAtOnce) {
   }
 }
 
+TEST_F(ObjectRunnerTest, AStoreThatIsAwayForThisObjectAloneFailsIt) {
+  Put(kKey, "bytes");
+  for (const absl::Status& status :
+       {absl::UnavailableError("x"), absl::DeadlineExceededError("x")}) {
+    for (FaultStore* store : {&*stores_.source, &*stores_.destination}) {
+      const int asked = store->Calls(Call::kGetBucket);
+      store->FailKey(kKey, status);
+      const RunEnd end = RunToRelease();
+      EXPECT_TRUE(end.release);
+      EXPECT_TRUE(end.object_failed) << status;
+      EXPECT_EQ(end.reason, ReasonOf(status));
+      EXPECT_EQ(end.message, MessageOf(status));
+      // To open the lease, and to tell.
+      EXPECT_EQ(store->Calls(Call::kGetBucket), asked + 2);
+      store->FailKey(kKey, absl::OkStatus());
+    }
+  }
+}
+
 TEST_F(ObjectRunnerTest, AnOutageIsNoFailureOfTheObject) {
   Put(kKey, "bytes");
   for (const absl::Status& status :
-       {absl::UnavailableError("x"), absl::ResourceExhaustedError("x"),
-        absl::DeadlineExceededError("x"), absl::NotFoundError("no bucket"),
+       {absl::UnavailableError("x"), absl::DeadlineExceededError("x")}) {
+    stores_.source->FailKey(kKey, status);
+    for (FaultStore* away : {&*stores_.source, &*stores_.destination}) {
+      // It was there when the lease was opened.
+      away->FailCall(Call::kGetBucket, 2, absl::UnavailableError("away"));
+      const RunEnd end = RunToRelease();
+      EXPECT_TRUE(end.release);
+      EXPECT_FALSE(end.object_failed) << status;
+      EXPECT_EQ(end.reason, ReasonOf(status));
+    }
+  }
+  // These are no matter of one object, whoever answers.
+  for (const absl::Status& status :
+       {absl::ResourceExhaustedError("x"), absl::NotFoundError("no bucket"),
         WithReason(absl::FailedPreconditionError("x"),
                    kBucketIdentityChanged)}) {
     stores_.source->FailKey(kKey, status);
@@ -497,7 +528,7 @@ TEST_F(ObjectRunnerTest, PartsThatAreThereAreToldWhenTheNextFails) {
   EXPECT_EQ(first.cursor().sequence(), 2);
   const RunEnd end = End();
   EXPECT_EQ(end.reason, "STORE_UNREACHABLE");
-  EXPECT_FALSE(end.object_failed);
+  EXPECT_TRUE(end.object_failed);
   GrantAfter(first);
   EXPECT_EQ(RunToEnd().bytes, 12'345);
 }
