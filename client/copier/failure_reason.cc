@@ -6,6 +6,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/store/object_store.h"
 
 namespace crr {
 namespace {
@@ -25,6 +26,7 @@ std::string ReasonOf(const absl::Status& status) {
   if (const auto reason = status.GetPayload(kPayload)) {
     return std::string(*reason);
   }
+  if (IsContentGone(status)) return "CONTENT_GONE";
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       return "BUCKET_NOT_FOUND";

@@ -212,7 +212,7 @@ absl::StatusOr<std::unique_ptr<ObjectReader>> LocalStore::Read(
     // The object was replaced or deleted since its row was read: look again.
     // A row that still stands refers to bytes that are lost.
     if (revision == missing_at) {
-      return absl::DataLossError(
+      return ContentGoneError(
           absl::StrCat("the bytes of ", key, " are missing"));
     }
     missing_at = revision;

@@ -1,6 +1,7 @@
 #include "client/store/object_store.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "client/store/facts_codec.h"
@@ -8,6 +9,7 @@
 namespace crr {
 namespace {
 
+constexpr char kGonePayload[] = "crr/content_gone";
 constexpr size_t kKeyBytesMax = 1'024;
 constexpr size_t kBucketBytesMin = 3;
 constexpr size_t kBucketBytesMax = 63;
@@ -45,6 +47,16 @@ bool IsAlphanumeric(char c) {
 }
 
 }  // namespace
+
+absl::Status ContentGoneError(absl::string_view message) {
+  absl::Status status = absl::DataLossError(message);
+  status.SetPayload(kGonePayload, absl::Cord());
+  return status;
+}
+
+bool IsContentGone(const absl::Status& status) {
+  return status.GetPayload(kGonePayload).has_value();
+}
 
 std::string DigestOf(const ObjectFacts& facts, int64_t size,
                      absl::string_view etag) {

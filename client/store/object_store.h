@@ -23,7 +23,9 @@ namespace crr {
 //   INVALID_ARGUMENT   a name or key that no store may hold
 //   UNAVAILABLE        the store cannot be reached, or asks to come back later
 //   RESOURCE_EXHAUSTED the store is full
-//   DATA_LOSS          the store holds less, or other bytes, than it says
+//   DATA_LOSS          the store holds less, or other bytes, than it says; when
+//                      nothing of an object is left but its name, the status is
+//                      a ContentGoneError
 //   INTERNAL           anything else
 // Only a successful answer that says "absent" is evidence of absence.
 
@@ -244,6 +246,13 @@ class ObjectStore {
   virtual absl::StatusOr<Proof> Prove(absl::string_view bucket,
                                       absl::string_view key) = 0;
 };
+
+// DATA_LOSS of an object that stands in the store while its bytes are gone. (Of
+// S3 it is a GET that answers 404 where a HEAD, before and after it, answers the
+// same ETag.)
+absl::Status ContentGoneError(absl::string_view message);
+// Whether `status` is one.
+bool IsContentGone(const absl::Status& status);
 
 // Digest of what a replica carries; part of the mark.
 std::string DigestOf(const ObjectFacts& facts, int64_t size,

@@ -78,7 +78,8 @@ TEST_F(LaneFailureTest, EveryKindOfFailureOfAnObjectLeaves) {
       {"c", absl::InternalError("x")},
       {"d", absl::PermissionDeniedError("x")},
       {"e", absl::FailedPreconditionError("x")},
-      {"f", WithReason(absl::UnavailableError("x"), kObjectMoving)}};
+      {"f", WithReason(absl::UnavailableError("x"), kObjectMoving)},
+      {"g", ContentGoneError("x")}};
   for (const auto& [key, status] : failures) {
     Put(key, "bytes");
     stores_.source->FailKey(key, status);
@@ -89,7 +90,8 @@ TEST_F(LaneFailureTest, EveryKindOfFailureOfAnObjectLeaves) {
       sum.reasons(),
       ElementsAre(Pair("a", "CONTENT_DAMAGED"), Pair("b", "STORE_FAILED"),
                   Pair("c", "STORE_FAILED"), Pair("d", "STORE_NOT_ALLOWED"),
-                  Pair("e", "STORE_FAILED"), Pair("f", "OBJECT_MOVING")));
+                  Pair("e", "STORE_FAILED"), Pair("f", "OBJECT_MOVING"),
+                  Pair("g", "CONTENT_GONE")));
 }
 
 TEST_F(LaneFailureTest, AnObjectThatMovesTooFastSaysSoWithItsSize) {

@@ -142,8 +142,9 @@ TEST_F(ObjectRunnerTest, AReplicaIsProvenAndWrittenAgainWhenItIsDamaged) {
 TEST_F(ObjectRunnerTest, AnObjectThatFailsIsGivenBackAtOnce) {
   Put(kKey, "bytes");
   for (const absl::Status& status :
-       {absl::DataLossError("x"), absl::InternalError("x"),
-        absl::InvalidArgumentError("x"), absl::PermissionDeniedError("x"),
+       {absl::DataLossError("x"), ContentGoneError("x"),
+        absl::InternalError("x"), absl::InvalidArgumentError("x"),
+        absl::PermissionDeniedError("x"),
         WithReason(absl::UnavailableError("x"), kObjectMoving)}) {
     const int heads = stores_.source->Calls(Call::kHead);
     stores_.source->FailKey(kKey, status);

@@ -128,7 +128,7 @@ class ObjectsTest(E2eTest):
         rule = cluster.rule(self.source, self.destination)
         cluster.copier("c1")
         work = wait("a dead letter", lambda: self.dead(rule, "bad"), 60)
-        self.assertEqual(work["reason"], "CONTENT_DAMAGED")
+        self.assertEqual(work["reason"], "CONTENT_GONE")
         self.assertEqual(cluster.done(rule), 20)
         bring_back(self.place)
         self.retry(rule, "bad")

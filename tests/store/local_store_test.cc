@@ -181,17 +181,26 @@ TEST_F(LocalStoreTest, BytesThatChangedOnDiskAreDataLoss) {
   fs::resize_file(blob, kLarge + 1);
   EXPECT_THAT(store_->Prove(kBucket, "k"), data_loss);
 
-  // Missing bytes are not a missing object.
-  fs::remove(blob);
+  fs::resize_file(blob, 0);
   EXPECT_THAT(store_->Prove(kBucket, "k"), data_loss);
-  EXPECT_THAT(store_->Read(kBucket, "k"), data_loss);
-  EXPECT_TRUE(store_->Head(kBucket, "k")->object.has_value());
+  EXPECT_FALSE(IsContentGone(store_->Prove(kBucket, "k").status()));
 
   ASSERT_OK(Put(*store_, kBucket, "small", "bytes"));
   ASSERT_OK(Index()->Execute("UPDATE inline_bytes SET bytes = x'00'"));
   EXPECT_THAT(store_->Prove(kBucket, "small"), data_loss);
+  EXPECT_FALSE(IsContentGone(store_->Prove(kBucket, "small").status()));
+}
+
+TEST_F(LocalStoreTest, MissingBytesAreNoMissingObject) {
+  ASSERT_OK(Put(*store_, kBucket, "k", std::string(kLarge, 'x')));
+  ASSERT_OK(Put(*store_, kBucket, "small", "bytes"));
+  fs::remove(Blobs().at(0));
   ASSERT_OK(Index()->Execute("DELETE FROM inline_bytes"));
-  EXPECT_THAT(store_->Prove(kBucket, "small"), data_loss);
+  for (const char* key : {"k", "small"}) {
+    EXPECT_TRUE(IsContentGone(store_->Prove(kBucket, key).status()));
+    EXPECT_TRUE(IsContentGone(store_->Read(kBucket, key).status()));
+    EXPECT_TRUE(store_->Head(kBucket, key)->object.has_value());
+  }
 }
 
 TEST_F(LocalStoreTest, OneWhoIsAloneSweeps) {

@@ -80,6 +80,14 @@ TEST(ObjectStoreTest, DamagedEncodingsAreDataLoss) {
   EXPECT_THAT(DecodeMark("x"), HasCode(absl::StatusCode::kDataLoss));
 }
 
+TEST(ObjectStoreTest, ContentThatIsGoneIsLostDataOfItsOwnKind) {
+  EXPECT_THAT(ContentGoneError("x"), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(ContentGoneError("x").message(), "x");
+  EXPECT_TRUE(IsContentGone(ContentGoneError("x")));
+  EXPECT_FALSE(IsContentGone(absl::DataLossError("x")));
+  EXPECT_FALSE(IsContentGone(absl::OkStatus()));
+}
+
 TEST(ObjectStoreTest, EachFactCountsInTheDigest) {
   const std::string digest = DigestOf(FullFacts(), 5, "e");
   EXPECT_EQ(digest, DigestOf(FullFacts(), 5, "e"));
