@@ -63,12 +63,14 @@ class Process:
     def ready(self, seconds=20):
         """Waits for the ready line and returns it."""
         def look():
-            if self._child.poll() is not None:
+            ended = self._child.poll() is not None
+            lines = [line for line in self.out.read_text().splitlines()
+                     if " ready" in line]
+            if ended and not lines:
                 raise AssertionError(f"{self.name} ended with "
                                      f"{self._child.returncode}\n"
                                      + self.log.read_text())
-            return [line for line in self.out.read_text().splitlines()
-                    if " ready" in line]
+            return lines
         return wait(f"{self.name} is ready", look, seconds)[0]
 
     def kill(self):
