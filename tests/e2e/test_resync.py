@@ -4,8 +4,11 @@ import subprocess
 import time
 
 from chaos import ChaosTest
-from harness import BIN, E2eTest, HANGZHOU, SHANGHAI
+from harness import ALL, BIN, E2eTest, HANGZHOU, SHANGHAI
 from load import publish
+
+# A range has 10,000.
+OBJECTS = 12_000 if ALL else 100
 
 
 class OverflowTest(E2eTest):
@@ -13,7 +16,7 @@ class OverflowTest(E2eTest):
     def test_a_paused_rule_overflows(self):
         cluster = self.cluster
         source, destination = self.pair()
-        cluster.fill(source, {f"k/{i}": b"x" for i in range(100)})
+        cluster.fill(source, {f"k/{i}": b"x" for i in range(OBJECTS)})
         rule = cluster.rule(source, destination)
         cluster.copier("c1")
         cluster.wait_backfilled(rule)

@@ -7,9 +7,11 @@ import sqlite3
 import time
 
 from chaos import ChaosTest, OBJECTS, SIZE
-from harness import HANGZHOU, SHANGHAI, wait
+from harness import ALL, HANGZHOU, SHANGHAI, wait
 
 COPIERS = 3
+# Once the history is done.
+ROUNDS = 10 if ALL else 1
 
 
 class RollingTest(ChaosTest):
@@ -23,7 +25,8 @@ class RollingTest(ChaosTest):
         self.assertLess(self.cluster.historical(self.rule)["fraction"], 1,
                         "the history ended before the restarts")
         self.hurry()
-        self.restart_everything()
+        for _ in range(ROUNDS):
+            self.restart_everything()
         self.end()
         self.assert_nothing_was_done_twice()
 

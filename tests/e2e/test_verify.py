@@ -3,7 +3,10 @@ the rule's to touch."""
 
 import os
 
-from harness import E2eTest, wait
+from harness import ALL, E2eTest, HANGZHOU, wait
+
+# A range has 10,000.
+OBJECTS = 12_000 if ALL else 300
 
 
 class VerifyTest(E2eTest):
@@ -24,8 +27,10 @@ class VerifyTest(E2eTest):
 
     def begin(self, **fields):
         source, destination = self.pair()
-        self.files = {f"k/{i:03}": os.urandom(200) for i in range(300)}
+        self.files = {f"k/{i:05}": os.urandom(200) for i in range(OBJECTS)}
         self.cluster.fill(source, self.files)
+        # It is history, and no change.
+        self.cluster.wait_published(HANGZHOU)
         # It is the operator's copier, notifier and rule; no user writes here.
         rule = self.cluster.rule(source, destination, **fields)
         self.copier = self.cluster.copier("c1")
@@ -37,8 +42,8 @@ class VerifyTest(E2eTest):
     def test_equal(self):
         _, _, rule = self.begin()
         verification = self.verify(rule)
-        self.assertEqual(verification["compared"], "300")
-        self.assertEqual(verification["equal"], "300")
+        self.assertEqual(verification["compared"], str(OBJECTS))
+        self.assertEqual(verification["equal"], str(OBJECTS))
         self.assertEqual(verification["score"], 1)
         self.assertEqual(verification["cause"], "REQUESTED")
         self.assertNotIn("differences", verification)
@@ -46,36 +51,36 @@ class VerifyTest(E2eTest):
     def test_differences_are_repaired(self):
         source, destination, rule = self.begin()
         crrctl = self.cluster.crrctl
-        crrctl("object", "rm", destination, "k/000")
-        self.cluster.put(destination, "k/001", b"a user's")
+        crrctl("object", "rm", destination, "k/00000")
+        self.cluster.put(destination, "k/00001", b"a user's")
         # Deleted at the source while nobody says so.
         self.notifiers[next(iter(self.notifiers))].kill()
-        crrctl("object", "rm", source, "k/002")
+        crrctl("object", "rm", source, "k/00002")
         self.cluster.put(destination, "foreign", b"a user's own")
         verification = self.verify(rule)
         self.assertEqual(verification["differences"], {
             "MISSING": "1", "CONTENT": "1", "EXTRA": "1", "FOREIGN": "1"})
-        self.assertEqual(verification["compared"], "301")
+        self.assertEqual(verification["compared"], str(OBJECTS + 1))
         self.assertEqual(
             {sample["key"]: sample["reason"]
              for sample in verification["samples"]},
-            {"k/000": "MISSING", "k/001": "CONTENT", "k/002": "EXTRA",
+            {"k/00000": "MISSING", "k/00001": "CONTENT", "k/00002": "EXTRA",
              "foreign": "FOREIGN"})
         get = self.cluster.get
-        self.assertEqual(get(destination, "k/000"), self.files["k/000"])
-        self.assertEqual(get(destination, "k/001"), self.files["k/001"])
-        self.assertIsNone(get(destination, "k/002"))
+        self.assertEqual(get(destination, "k/00000"), self.files["k/00000"])
+        self.assertEqual(get(destination, "k/00001"), self.files["k/00001"])
+        self.assertIsNone(get(destination, "k/00002"))
         self.assertEqual(get(destination, "foreign"), b"a user's own")
         self.assertEqual(self.verify(rule)["differences"], {"FOREIGN": "1"})
         self.assert_balanced(rule)
 
     def test_add_change_deletes_nothing(self):
         source, destination, rule = self.begin(operations="ADD_CHANGE")
-        self.cluster.crrctl("object", "rm", source, "k/002")
+        self.cluster.crrctl("object", "rm", source, "k/00002")
         verification = self.verify(rule)
         self.assertEqual(verification["score"], 1)
-        self.assertEqual(self.cluster.get(destination, "k/002"),
-                         self.files["k/002"])
+        self.assertEqual(self.cluster.get(destination, "k/00002"),
+                         self.files["k/00002"])
 
     def test_history_that_is_not_asked_for_stays_away(self):
         source, destination, rule = self.begin(replicateHistorical=False)
@@ -85,7 +90,7 @@ class VerifyTest(E2eTest):
         verification = self.verify(rule)
         self.assertEqual(verification["differences"], {"MISSING": "1"})
         self.assertEqual(self.cluster.get(destination, "new"), b"new")
-        self.assertIsNone(self.cluster.get(destination, "k/000"))
+        self.assertIsNone(self.cluster.get(destination, "k/00000"))
 
     def test_damage_is_found_by_reading(self):
         source, destination, rule = self.begin()
