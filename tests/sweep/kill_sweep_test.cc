@@ -24,7 +24,9 @@ namespace crr {
 namespace {
 
 using test::ReadStoredState;
+using test::Scenario;
 using test::ServerProcess;
+using test::Step;
 using test::StoredState;
 using ::testing::IsEmpty;
 
@@ -36,7 +38,7 @@ struct Model {
   std::string end;
 };
 
-// One life of the scenario.
+// One life of a scenario.
 class Life {
  public:
   // One whose server is killed at commit point `point`, and that has to be like
@@ -44,26 +46,18 @@ class Life {
   Life(int64_t point, Model& model) : point_(point), model_(model) {}
 
   // False when the end came before the kill.
-  bool Run() {
-    server_ = std::make_unique<ServerProcess>(path_, point_);
-    if (server_->address().empty() || !callers_.Connect(server_->address())) {
-      if (!Replace()) return true;
-    }
-    Remember();
-    int number = 0;
-    for (test::Step& step : test::Scenario()) {
-      const std::string name = absl::StrCat(++number, ", ", step.name);
-      SCOPED_TRACE(name);
-      auto answer = step.run(callers_);
-      if (!answer) {
-        if (!Replace()) return true;
-        answer = step.run(callers_);
-      }
-      if (!answer) {
-        ADD_FAILURE() << "the server died a second time";
+  bool Run(const Scenario& scenario) {
+    if (!scenario.before.empty()) {
+      if (!Serve(0) || !RunSteps(scenario.before)) {
+        ADD_FAILURE() << "the server died by itself";
         return true;
       }
-      Compare(name, *answer);
+      EXPECT_EQ(server_->Stop(), 0);
+    }
+    if (!Serve(point_) && !Replace()) return true;
+    if (!RunSteps(scenario.steps)) {
+      ADD_FAILURE() << "the server died a second time";
+      return true;
     }
     if (const int end = server_->Stop(); end != 0) {
       EXPECT_EQ(end, -SIGKILL);
@@ -79,13 +73,31 @@ class Life {
   }
 
  private:
+  bool Serve(int64_t point) {
+    server_ = std::make_unique<ServerProcess>(path_, point);
+    return !server_->address().empty() && callers_.Connect(server_->address());
+  }
+
+  // False when the server died and cannot be replaced.
+  bool RunSteps(const std::vector<Step>& steps) {
+    Remember();
+    for (Step step : steps) {
+      const std::string name = absl::StrCat(++number_, ", ", step.name);
+      SCOPED_TRACE(name);
+      auto answer = step.run(callers_);
+      if (!answer && !killed_ && Replace()) answer = step.run(callers_);
+      if (!answer) return false;
+      Compare(name, *answer);
+    }
+    return true;
+  }
+
   // Puts a server in place of the one that was killed.
   bool Replace() {
     EXPECT_EQ(server_->Wait(), -SIGKILL);
     EXPECT_FALSE(std::exchange(killed_, true));
     CheckFile();
-    server_ = std::make_unique<ServerProcess>(path_, 0);
-    const bool connected = callers_.Connect(server_->address());
+    const bool connected = Serve(0);
     EXPECT_TRUE(connected);
     CheckFile();
     return connected;
@@ -125,13 +137,17 @@ class Life {
   const std::string path_ = dir_ / "crr.db";
   std::unique_ptr<ServerProcess> server_;
   test::Callers callers_;
+  int number_ = 0;  // Of the step.
   bool killed_ = false;
 };
 
-TEST(KillSweepTest, AKillAtAnyCommitPointIsNotNoticed) {
+// Kills at the first commit point of the scenario and at each `stride`th after
+// it, of which there must be at least `least`. Points alternate between before
+// and after a COMMIT: an odd stride meets both.
+void Sweep(const Scenario& scenario, int64_t stride, int least) {
   Model model;
-  ASSERT_FALSE(Life(0, model).Run());
-  ASSERT_FALSE(HasFailure());
+  ASSERT_FALSE(Life(0, model).Run(scenario));
+  ASSERT_FALSE(testing::Test::HasFailure());
 
   std::atomic<int64_t> next = 1;
   std::atomic<int> killed = 0;
@@ -139,10 +155,10 @@ TEST(KillSweepTest, AKillAtAnyCommitPointIsNotNoticed) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&, model]() mutable {
-      while (!through && !HasFailure()) {
-        const int64_t point = next++;
+      while (!through && !testing::Test::HasFailure()) {
+        const int64_t point = next.fetch_add(stride);
         SCOPED_TRACE(absl::StrCat("killed at commit point ", point));
-        if (Life(point, model).Run()) {
+        if (Life(point, model).Run(scenario)) {
           ++killed;
         } else {
           through = true;
@@ -152,8 +168,19 @@ TEST(KillSweepTest, AKillAtAnyCommitPointIsNotNoticed) {
   }
   for (std::thread& thread : threads) thread.join();
   std::printf("killed at each of %d commit points\n", killed.load());
-  // Two for each thing that the scenario changes, and more.
-  EXPECT_GT(killed, 80);
+  EXPECT_GE(killed, least);
+}
+
+// Two points for each thing that a scenario changes, and more.
+
+TEST(KillSweepTest, TheLifeOfRules) { Sweep(test::LifeOfRules(), 1, 80); }
+
+TEST(KillSweepTest, TheLifeOfObjects) { Sweep(test::LifeOfObjects(), 1, 20); }
+
+TEST(KillSweepTest, TheLossOfACopier) { Sweep(test::LossOfACopier(), 1, 8); }
+
+TEST(KillSweepTest, TheLifeOfVerifications) {
+  Sweep(test::LifeOfVerifications(), 1, 20);
 }
 
 }  // namespace

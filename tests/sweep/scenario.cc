@@ -1,265 +1,57 @@
 #include "tests/sweep/scenario.h"
 
-#include <gtest/gtest.h>
-
-#include <regex>
-#include <sstream>
-#include <utility>
-
-#include "absl/strings/str_cat.h"
-#include "tests/rpc/refusal.h"
+#include <algorithm>
+#include <string>
 
 namespace crr::test {
 namespace {
 
-template <typename Message>
-std::string ToText(const Message& message) {
-  std::string json;
-  CRR_CHECK(
-      google::protobuf::util::MessageToJsonString(message, &json).ok());
-  return WithoutTimes(json);
+using Fate = WorkingCopier::Fate;
+using Objects = std::vector<v1::FailedObject>;
+
+// Two of them are more than half of a log.
+std::string LargeKey() { return "a/" + std::string(kRuleLogBytesMax / 3, 'x'); }
+
+// All that left their lanes, and is not done, are `dead` dead letters.
+Step UntilDead(const std::string& source, size_t dead) {
+  return UntilObjects("has dead letters only", source,
+                      [dead](const Callers&, const Objects& objects) {
+                        return objects.size() == dead &&
+                               std::all_of(objects.begin(), objects.end(),
+                                           [](const v1::FailedObject& object) {
+                                             return object.state() ==
+                                                    v1::FailedObject::DEAD;
+                                           });
+                      });
 }
 
-bool Died(const grpc::Status& status) {
-  return status.error_code() == grpc::StatusCode::UNAVAILABLE;
+Step UntilObjectHeld(const std::string& source, const std::string& key) {
+  return UntilObjects("holds an object", source,
+                      [key](const Callers& callers, const Objects&) {
+                        return callers.copier().HoldsObject(key);
+                      });
 }
 
-// A unary call with this request; its answer or refusal.
-template <typename Service, typename Request, typename Response>
-Step Ask(const std::string& name, Service& (Callers::*stub)(),
-         grpc::Status (Service::*method)(grpc::ClientContext*, const Request&,
-                                         Response*),
-         const std::string& json) {
-  return {name, [=](Callers& callers) -> std::optional<std::string> {
-            Response response;
-            const grpc::Status status = Call((callers.*stub)(), method,
-                                             FromJson<Request>(json),
-                                             &response);
-            if (Died(status)) return std::nullopt;
-            if (status.ok()) return ToText(response);
-            std::ostringstream refusal;
-            refusal << RefusalOf(status);
-            return refusal.str();
-          }};
-}
-
-using Rules = v1::ReplicationService::Stub;
-
-Step SetStore(const std::string& region) {
-  return Ask(absl::StrCat("set store of ", region), &Callers::regions,
-             &v1::RegionService::Stub::UpdateRegion,
-             absl::StrCat(R"({"region":{"name":"regions/)", region,
-                          R"(","store":{"local":{"root":"/data/)", region,
-                          R"("}}},"updateMask":"store"})"));
-}
-
-// `number` makes the request's id.
-Step AddBucket(const std::string& id, const std::string& region, int number) {
-  return Ask(absl::StrCat("create bucket ", id), &Callers::buckets,
-             &v1::BucketService::Stub::CreateBucket,
-             absl::StrCat(R"({"bucketId":")", id,
-                          R"(","bucket":{"owner":"acme","region":"regions/)",
-                          region, R"("},"requestId":")",
-                          "00000000-0000-4000-8000-0000000000", number,
-                          "\"}"));
-}
-
-std::string NameOf(const std::string& source) {
-  return absl::StrCat("buckets/", source, "/rules/dr");
-}
-
-// `json`: what the rule has beside its destination.
-Step AddRule(const std::string& source, const std::string& destination,
-             int number, const std::string& json) {
-  return Ask(absl::StrCat("create rule of ", source, ", request ", number),
-             &Callers::rules, &Rules::CreateRule,
-             absl::StrCat(R"({"parent":"buckets/)", source,
-                          R"(","ruleId":"dr","requestId":")",
-                          "00000000-0000-4000-8000-0000000000", number,
-                          R"(","rule":{"operations":"ADD_DELETE_CHANGE",)",
-                          R"("destinationBucket":"buckets/)", destination,
-                          "\",", json, "}}"));
-}
-
-template <typename Request>
-Step OfRule(const std::string& name,
-            grpc::Status (Rules::*method)(grpc::ClientContext*, const Request&,
-                                          v1::Rule*),
-            const std::string& source) {
-  return Ask(absl::StrCat(name, " of ", source), &Callers::rules, method,
-             absl::StrCat(R"({"name":")", NameOf(source), R"("})"));
-}
-
-// Answers CLOSING, and NOT_FOUND to a repeat that comes once the rule is gone.
-Step Delete(const std::string& source) {
-  Step step = OfRule("delete rule", &Rules::DeleteRule, source);
-  step.run = [once = step.run, asked = false](Callers& callers) mutable {
-    auto answer = once(callers);
-    const bool repeated = std::exchange(asked, true);
-    if (repeated && answer && answer->find("RULE_NOT_FOUND") != answer->npos) {
-      answer = "";
-    }
-    return answer;
+// The rule of photos alone, about to be created, with who works for it.
+std::vector<Step> OnePair() {
+  return {
+      SetStore(kHangzhou),
+      SetStore(kShanghai),
+      AddBucket("photos", kHangzhou, 11),
+      AddBucket("photos-dr", kShanghai, 12),
+      Do("start publisher", &Callers::StartPublisher),
+      Do("start copier", &Callers::StartCopier),
   };
-  return step;
 }
 
-Step SetPolicy(const std::string& profile) {
-  return Ask(absl::StrCat("policy ", profile), &Callers::regions,
-             &v1::RegionService::Stub::UpdateRegionPairPolicy,
-             absl::StrCat(R"({"regionPairPolicy":{"profile":")", profile,
-                          R"("}})"));
-}
-
-Step Publish(const std::string& name, const std::string& bucket,
-             const std::vector<std::string>& keys) {
-  std::vector<v1::Change> changes;
-  for (const std::string& key : keys) {
-    changes.push_back(MakeChange(bucket, key, v1::Change::PUT,
-                                 absl::FromUnixSeconds(1'800'000'000)));
-  }
-  return {absl::StrCat("publish ", name),
-          [changes](Callers& callers) -> std::optional<std::string> {
-            if (!callers.Publish(changes)) return std::nullopt;
-            return "";
-          }};
-}
-
-// One that answers nothing.
-Step Do(const std::string& name, const std::function<bool(Callers&)>& run) {
-  return {name, [run](Callers& callers) -> std::optional<std::string> {
-            if (!run(callers)) return std::nullopt;
-            return "";
-          }};
-}
-
-// Lets the copier work until the rule's progress is `wanted`.
-Step Until(const std::string& name, const std::string& source,
-           const std::function<bool(const v1::RuleProgress&)>& wanted) {
-  return Do(absl::StrCat(source, " ", name), [=](Callers& callers) {
-    return callers.WorkUntil([&]() -> std::optional<bool> {
-      v1::GetRuleProgressRequest request;
-      request.set_name(NameOf(source));
-      v1::RuleProgress progress;
-      const grpc::Status status =
-          Call(callers.rules(), &Rules::GetRuleProgress, request, &progress);
-      if (Died(status)) return std::nullopt;
-      EXPECT_TRUE(AddsUp(progress)) << progress.DebugString();
-      return status.ok() && wanted(progress);
-    });
-  });
-}
-
-Step UntilInStep(const std::string& source) {
-  return Until("in step", source, [](const v1::RuleProgress& progress) {
-    return progress.state() == v1::Rule::ACTIVE &&
-           progress.live().pending() == 0 &&
-           (!progress.has_historical() ||
-            progress.historical().fraction() == 1);
-  });
-}
-
-Step UntilGivenBack(const std::string& source) {
-  return Do(absl::StrCat(source, " given back"), [=](Callers& callers) {
-    return callers.WorkUntil(
-        [&] { return !callers.copier().Holds(NameOf(source)); });
-  });
-}
-
-Step UntilGone(const std::string& source) {
-  return Do(absl::StrCat(source, " gone"), [=](Callers& callers) {
-    return callers.WorkUntil([&]() -> std::optional<bool> {
-      v1::GetRuleRequest request;
-      request.set_name(NameOf(source));
-      const grpc::Status status =
-          Call(callers.rules(), &Rules::GetRule, request);
-      if (Died(status)) return std::nullopt;
-      return status.error_code() == grpc::StatusCode::NOT_FOUND;
-    });
-  });
+void Append(std::vector<Step>& steps, const std::vector<Step>& more) {
+  steps.insert(steps.end(), more.begin(), more.end());
 }
 
 }  // namespace
 
-std::string WithoutTimes(const std::string& text) {
-  static const auto& time =
-      *new std::regex(R"(\d{4}-\d\d-\d\dT[0-9:.]+Z)");
-  // The time of creation is in the etags.
-  static const auto& etag =
-      *new std::regex(R"((etag\\*":\\*")[0-9a-f]{16})");
-  return std::regex_replace(std::regex_replace(text, time, "TIME"), etag,
-                            "$1ETAG");
-}
-
-bool Callers::Connect(const std::string& address) {
-  publisher_.reset();
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  channel_ = grpc::CreateCustomChannel(
-      address, grpc::InsecureChannelCredentials(), arguments);
-  regions_ = v1::RegionService::NewStub(channel_);
-  buckets_ = v1::BucketService::NewStub(channel_);
-  rules_ = v1::ReplicationService::NewStub(channel_);
-  changes_ = v1::ChangeService::NewStub(channel_);
-  copiers_ = v1::CopierService::NewStub(channel_);
-  // The publisher first: probes want it attached.
-  return (!publishes_ || ConnectPublisher()) &&
-         (!copies_ || copier_.Connect(*copiers_));
-}
-
-bool Callers::ConnectPublisher() {
-  publisher_ = std::make_unique<ScriptedPublisher>(*changes_);
-  const auto last = publisher_->Hello("gateway", "regions/oss-cn-hangzhou");
-  if (!last) return false;
-  // What was acknowledged is there; of more than one batch beyond, nobody
-  // knows.
-  EXPECT_GE(*last, acknowledged_);
-  EXPECT_LE(*last, acknowledged_ + 1);
-  return true;
-}
-
-bool Callers::StartPublisher() {
-  publishes_ = true;
-  return ConnectPublisher();
-}
-
-bool Callers::Publish(const std::vector<v1::Change>& changes) {
-  if (!publisher_->Batch(acknowledged_ + 1, changes)) return false;
-  ++acknowledged_;
-  return true;
-}
-
-bool Callers::FinishPublisher() {
-  publishes_ = !publisher_->Finish().ok();
-  return !publishes_;
-}
-
-bool Callers::StartCopier() {
-  copies_ = true;
-  return copier_.Connect(*copiers_);
-}
-
-bool Callers::FinishCopier() {
-  copies_ = !copier_.Finish();
-  return !copies_;
-}
-
-bool Callers::WorkUntil(const std::function<std::optional<bool>()>& done) {
-  bool died = false;
-  const bool reached = Eventually([&] {
-    if (!copier_.Work()) died = true;
-    if (died) return true;
-    const auto answer = done();
-    died = !answer;
-    return answer.value_or(true);
-  });
-  EXPECT_TRUE(reached) << "waited in vain";
-  return !died;
-}
-
-std::vector<Step> Scenario() {
-  return {
+Scenario LifeOfRules() {
+  return {{}, {
       SetStore(kHangzhou),
       SetStore(kShanghai),
       SetStore(kVirginia),
@@ -281,17 +73,12 @@ std::vector<Step> Scenario() {
       Publish("while ACTIVE", "videos", {"v/1", "v/2"}),
       UntilInStep("videos"),
 
-      OfRule("pause", &Rules::PauseRule, "photos"),
+      PauseRule("photos"),
       UntilGivenBack("photos"),
       Publish("while PAUSED", "photos", {"a/3", "b/3"}),
-      Ask("update rule of videos", &Callers::rules, &Rules::UpdateRule,
-          R"({"rule":{"name":"buckets/videos/rules/dr",
-                      "limits":{"maxLeases":2},"labels":{"team":"web"}},
-              "updateMask":"limits,labels"})"),
-      Ask("change versioning of a held bucket", &Callers::buckets,
-          &v1::BucketService::Stub::UpdateBucket,
-          R"({"bucket":{"name":"buckets/photos","versioning":"ENABLED"},
-              "updateMask":"versioning"})"),
+      UpdateRule("videos", R"("limits":{"maxLeases":2},"labels":{"team":"web"})",
+                 "limits,labels"),
+      SetVersioning("photos", "ENABLED"),  // Refused: a rule holds it.
       AddRule("logs", "logs-us", 23,  // Refused.
               R"("replicateHistorical":false,"transfer":"ACCELERATED")"),
       SetPolicy("any-pair"),
@@ -299,31 +86,130 @@ std::vector<Step> Scenario() {
               R"("replicateHistorical":false,"transfer":"ACCELERATED")"),
       SetPolicy("seed-2019"),
       UntilInStep("logs"),
-      OfRule("get rule, which the policy refuses now,", &Rules::GetRule,
-             "logs"),
-      OfRule("resume", &Rules::ResumeRule, "photos"),
+      GetRule("logs"),  // Which the policy refuses now.
+      ResumeRule("photos"),
       UntilInStep("photos"),
 
-      Delete("photos"),
+      DeleteRule("photos"),
       UntilGone("photos"),
-      Ask("change versioning of a free bucket", &Callers::buckets,
-          &v1::BucketService::Stub::UpdateBucket,
-          R"({"bucket":{"name":"buckets/photos","versioning":"ENABLED"},
-              "updateMask":"versioning"})"),
-      Ask("and back", &Callers::buckets,
-          &v1::BucketService::Stub::UpdateBucket,
-          R"({"bucket":{"name":"buckets/photos","versioning":"UNVERSIONED"},
-              "updateMask":"versioning"})"),
+      SetVersioning("photos", "ENABLED"),
+      SetVersioning("photos", "UNVERSIONED"),
       AddRule("photos", "photos-dr", 24, R"("replicateHistorical":false)"),
       AddRule("photos", "photos-dr", 21,  // As the first time.
               R"("replicateHistorical":true,"prefixes":["a/"])"),
       UntilInStep("photos"),
       Publish("before the end", "videos", {"v/3", "v/4", "v/5"}),
-      Delete("videos"),
+      DeleteRule("videos"),
       UntilGone("videos"),
       Do("finish copier", &Callers::FinishCopier),
       Do("finish publisher", &Callers::FinishPublisher),
+  }};
+}
+
+Scenario LifeOfObjects() {
+  return {OnePair(), {
+      SetFate({"a/5"}, Fate::kFailing),
+      SetFate({"a/9"}, Fate::kApart),
+      AddRule("photos", "photos-dr", 21, R"("replicateHistorical":true)"),
+      UntilDead("photos", 1),
+      ListFailedObjects("photos"),
+
+      // A change takes the dead letter up again, and the next comes while its
+      // lease is held.
+      SetFate({"a/5"}, Fate::kHeld),
+      Publish("of a dead letter", "photos", {"a/5", "a/1"}),
+      UntilObjectHeld("photos", "a/5"),
+      Publish("of an object that is worked on", "photos", {"a/5", "a/2"}),
+      UntilObjects("folded", "photos",
+                   [](const Callers&, const Objects& objects) {
+                     return objects.size() == 1 && objects[0].changes() == 2;
+                   }),
+      ListFailedObjects("photos"),
+      SetFate({"a/5"}, Fate::kApart),
+      UntilInStep("photos"),
+
+      // One dead letter is retried, one given up, and one goes with its rule,
+      // together with an object that a copier holds.
+      SetFate({"a/3", "a/4", "a/6"}, Fate::kFailing),
+      Publish("of what fails", "photos", {"a/3", "a/4", "a/4", "a/6"}),
+      UntilDead("photos", 3),
+      ListFailedObjects("photos"),
+      SetFate({"a/3"}, Fate::kApart),
+      RetryFailedObjects("photos", R"({"keys":["a/3"]})"),
+      UntilDead("photos", 2),
+      SkipFailedObjects("photos", R"({"prefix":"a/4"})"),
+      SetFate({"a/7"}, Fate::kHeld),
+      Publish("of what is held", "photos", {"a/7"}),
+      UntilObjectHeld("photos", "a/7"),
+      ListFailedObjects("photos"),
+      GetRule("photos"),
+      DeleteRule("photos"),
+      UntilGone("photos"),
+      Do("finish copier", &Callers::FinishCopier),
+      Do("finish publisher", &Callers::FinishPublisher),
+  }};
+}
+
+Scenario LossOfACopier() {
+  Scenario scenario{OnePair(), {
+      Do("replace copier", &Callers::ReplaceCopier),
+      UntilObjects("has lost a copier", "photos",
+                   [](const Callers& callers, const Objects& objects) {
+                     return objects.size() == 1 && objects[0].attempts() == 1 &&
+                            callers.copier().HoldsObject("a/5");
+                   }),
+      ListFailedObjects("photos"),
+      SetFate({"a/5"}, Fate::kApart),
+      UntilInStep("photos"),
+      Do("finish copier", &Callers::FinishCopier),
+      Do("finish publisher", &Callers::FinishPublisher),
+  }};
+  Append(scenario.before, {
+      AddRule("photos", "photos-dr", 21, R"("replicateHistorical":false)"),
+      SetFate({"a/5"}, Fate::kHeld),
+      Publish("of what is held", "photos", {"a/5"}),
+      UntilObjectHeld("photos", "a/5"),
+  });
+  return scenario;
+}
+
+Scenario LifeOfVerifications() {
+  const auto settle = [](bool settles) {
+    return Do("settle segments", [settles](Callers& callers) {
+      callers.copier().SetSettles(settles);
+      return true;
+    });
   };
+  Scenario scenario{OnePair(), {
+      SetFate({"a/5"}, Fate::kApart),
+      VerifyRule("photos"),
+      UntilVerified("photos", 1),
+      UntilDead("photos", 0),  // All repaired.
+      GetVerification("photos"),
+
+      // The log overflows while a copier holds it, and while a verification is
+      // under way, whose place the next one takes.
+      settle(false),
+      Publish("of half a log", "photos", {LargeKey(), LargeKey()}),
+      UntilHeld("photos"),
+      VerifyRule("photos"),
+      Publish("of too much", "photos", {LargeKey(), LargeKey()}),
+      Publish("while it is dropped", "photos", {"a/1"}),
+      UntilVerified("photos", 3),
+      UntilDead("photos", 0),
+      GetVerification("photos"),
+      settle(true),
+      Publish("after it all", "photos", {"a/2"}),
+      UntilInStep("photos"),
+      GetRule("photos"),
+      Do("finish copier", &Callers::FinishCopier),
+      Do("finish publisher", &Callers::FinishPublisher),
+  }};
+  Append(scenario.before, {
+      AddRule("photos", "photos-dr", 21, R"("replicateHistorical":false)"),
+      UntilInStep("photos"),
+  });
+  return scenario;
 }
 
 }  // namespace crr::test

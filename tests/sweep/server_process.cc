@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tests/sweep/scenario.h"
 
 extern char** environ;
 
@@ -33,10 +34,10 @@ ServerProcess::ServerProcess(const std::string& database, int64_t point) {
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
                                    (database + ".log").c_str(),
                                    O_WRONLY | O_CREAT | O_APPEND, 0600);
-  std::string arguments[] = {CRR_SWEEP_SERVER, database,
-                             std::to_string(point)};
+  std::string arguments[] = {CRR_SWEEP_SERVER, database, std::to_string(point),
+                             std::to_string(kRuleLogBytesMax)};
   char* argv[] = {arguments[0].data(), arguments[1].data(),
-                  arguments[2].data(), nullptr};
+                  arguments[2].data(), arguments[3].data(), nullptr};
   CRR_CHECK(posix_spawn(&pid_, argv[0], &actions, nullptr, argv, environ) == 0);
   posix_spawn_file_actions_destroy(&actions);
   close(input[0]);

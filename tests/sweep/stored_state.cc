@@ -11,7 +11,8 @@
 #include "storage/region_table.h"
 #include "storage/sqlite/connection.h"
 #include "storage/transaction.h"
-#include "tests/sweep/scenario.h"
+#include "tests/rpc/test_server.h"
+#include "tests/sweep/callers.h"
 
 namespace crr::test {
 namespace {
@@ -45,22 +46,65 @@ const std::pair<const char*, const char*> kInvariants[] = {
      "WHERE s.versioning <> d.versioning OR s.versioning = 2"},
     {"published = applied + collapsed + filtered + resync + pending + failed "
      "(I4)",
-     "SELECT c.rule_uid FROM rule_counters c WHERE c.published <> "
-     "c.applied + c.collapsed + c.resync + c.failed + "
-     "coalesce((SELECT sum(f.changes) FROM rule_filtered f "
-     "WHERE f.rule_uid = c.rule_uid), 0) + "
-     "coalesce((SELECT sum(s.last_sequence - max(s.first_sequence - 1, "
-     "coalesce((SELECT u.cursor_sequence FROM work_units u "
-     "WHERE u.rule_uid = c.rule_uid AND u.kind = 4), 0))) "
-     "FROM change_segments s WHERE s.rule_uid = c.rule_uid), 0)"},
+     "WITH terms (rule_uid, changes) AS ("
+     "SELECT rule_uid, applied + collapsed + resync + failed - published "
+     "FROM rule_counters UNION ALL "
+     "SELECT rule_uid, changes FROM rule_filtered UNION ALL "
+     "SELECT rule_uid, changes FROM object_work "
+     "WHERE unit_id IS NOT NULL UNION ALL "
+     "SELECT rule_uid, min(last_sequence - first_sequence + 1, "
+     "last_sequence - coalesce((SELECT cursor_sequence FROM work_units u "
+     "WHERE u.rule_uid = s.rule_uid AND u.kind = 4 "
+     "AND u.partition = s.partition), 0)) FROM change_segments s) "
+     "SELECT rule_uid FROM terms GROUP BY rule_uid HAVING sum(changes) <> 0"},
+    {"failed is what dead letters stand for (I4)",
+     "SELECT rule_uid FROM rule_counters c WHERE failed <> "
+     "(SELECT coalesce(sum(changes), 0) FROM object_work o "
+     "WHERE o.rule_uid = c.rule_uid AND o.unit_id IS NULL)"},
+    {"no ledger was found imbalanced (I4)",
+     "SELECT rule_uid FROM rule_counters WHERE imbalanced = 1"},
+    {"historical objects are done, or somebody is to bring them (I4)",
+     "SELECT rule_uid FROM rule_counters c "
+     "WHERE historical_total - historical_done <> "
+     "(SELECT coalesce(sum(listed - visited), 0) FROM work_units u "
+     "WHERE u.rule_uid = c.rule_uid AND u.kind = 3) + "
+     "(SELECT coalesce(sum(historical), 0) FROM object_work o "
+     "WHERE o.rule_uid = c.rule_uid)"},
+    {"an object has its unit, and a unit its object",
+     "SELECT unit_id FROM object_work o WHERE unit_id IS NOT NULL "
+     "AND NOT EXISTS (SELECT 1 FROM work_units u WHERE u.kind = 5 "
+     "AND u.unit_id = o.unit_id AND u.rule_uid = o.rule_uid) UNION ALL "
+     "SELECT unit_id FROM work_units u WHERE u.kind = 5 AND NOT EXISTS "
+     "(SELECT 1 FROM object_work o WHERE o.unit_id = u.unit_id)"},
+    {"only dead letters had all their attempts",
+     "SELECT key FROM object_work WHERE (unit_id IS NULL) <> (attempts >= 8)"},
+    {"what was granted of an object has been there",
+     "SELECT o.key FROM object_work o "
+     "LEFT JOIN leases l ON l.unit_id = o.unit_id "
+     "WHERE granted > generation OR (l.unit_id IS NOT NULL AND granted = 0)"},
+    {"a verification under way has units, and no other",
+     "SELECT rule_uid FROM verifications v WHERE (end_time_us IS NULL) <> "
+     "EXISTS (SELECT 1 FROM work_units u WHERE u.rule_uid = v.rule_uid "
+     "AND (u.kind = 6 OR (u.kind = 2 AND u.partition = 1)))"},
+    {"a verification counts what it compared",
+     "SELECT rule_uid FROM verifications v WHERE compared <> equal + "
+     "(SELECT coalesce(sum(objects), 0) FROM verification_differences d "
+     "WHERE d.rule_uid = v.rule_uid)"},
+    {"a resync that dropped its log has its verification",
+     "SELECT r.rule_uid FROM rules r WHERE resync = 2 AND NOT EXISTS "
+     "(SELECT 1 FROM verifications v WHERE v.rule_uid = r.rule_uid "
+     "AND v.end_time_us IS NULL)"},
+    {"a resync has a floor (I7)",
+     "SELECT rule_uid FROM rules "
+     "WHERE (resync <> 0) <> (resync_floor_us IS NOT NULL)"},
     {"the bytes of a log are counted (I4)",
      "SELECT c.rule_uid FROM rule_counters c WHERE c.log_bytes <> coalesce("
      "(SELECT sum(s.bytes) FROM change_segments s "
      "WHERE s.rule_uid = c.rule_uid), 0)"},
     {"a log has no gaps (I4)",
      "SELECT rule_uid FROM (SELECT rule_uid, first_sequence, "
-     "lag(last_sequence) OVER (PARTITION BY rule_uid ORDER BY last_sequence) "
-     "AS before FROM change_segments) WHERE first_sequence <> before + 1"},
+     "lag(last_sequence) OVER (PARTITION BY rule_uid, partition "
+     "ORDER BY last_sequence) AS before FROM change_segments) WHERE first_sequence <> before + 1"},
     {"sequence numbers are not given again (I4)",
      "SELECT r.source FROM rules r JOIN change_segments s "
      "ON s.rule_uid = r.rule_uid WHERE s.last_sequence >= r.next_sequence"},
@@ -116,7 +160,8 @@ const char* const kTheRest[] = {
     "SELECT json_array(bucket, peer, versioning) FROM pairings "
     "ORDER BY bucket",
     "SELECT json_array(rule_uid, state, source_identity, "
-    "destination_identity, next_sequence) FROM rules ORDER BY rule_uid",
+    "destination_identity, next_sequence, resync) FROM rules "
+    "ORDER BY rule_uid",
     "SELECT json_array(rule_uid, type, message) FROM rule_conditions "
     "ORDER BY rule_uid, type, unit_id",
     "SELECT json_array(rule_uid, published, applied, collapsed, resync, "
@@ -129,6 +174,17 @@ const char* const kTheRest[] = {
     "oldest_event_us, bytes) FROM change_segments ORDER BY segment_id",
     "SELECT json_array(rule_uid, kind, cursor_sequence) FROM work_units "
     "ORDER BY rule_uid, kind",
+    "SELECT json_array(rule_uid, CAST(key AS TEXT), unit_id IS NULL, "
+    "generation, changes, historical, repair, deletion, oldest_event_us, "
+    "size_bytes, attempts, reason, message, upload_id, upload_etag, "
+    "parts_most) FROM object_work ORDER BY rule_uid, key",
+    "SELECT json_array(rule_uid, number, cause, read_bytes, "
+    "end_time_us IS NULL, compared, equal) FROM verifications "
+    "ORDER BY rule_uid",
+    "SELECT json_array(rule_uid, reason, objects) "
+    "FROM verification_differences ORDER BY rule_uid, reason",
+    "SELECT json_array(rule_uid, CAST(key AS TEXT), reason) "
+    "FROM verification_samples ORDER BY rule_uid, key",
     "SELECT json_array(count(*)) FROM leases",
     "SELECT json_array(publisher, scope_kind, scope, epoch, last_number) "
     "FROM publishers ORDER BY publisher",

@@ -1,7 +1,10 @@
 // A server that kills itself at one of its commit points: a program for
 // kill_sweep_test.
 //
-//   sweep_server DATABASE POINT
+//   sweep_server DATABASE POINT LOG_BYTES
+//
+// The log of a rule takes LOG_BYTES at most; objects that failed are tried
+// again at once.
 //
 // Points are counted from 1 over the life of the process; the odd ones are just
 // before a COMMIT, the even ones just after it, before anything of it was
@@ -19,11 +22,14 @@
 #include "server/app.h"
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
+  // Short: what a killed copier held is waited for.
+  auto lease = crr::LeaseOptions::FromTtl(absl::Seconds(1));
+  lease.object_retry_base = absl::ZeroDuration();
   auto app = crr::App::Start(
       {.database_path = argv[1],
-       // Short: what a killed copier held is waited for.
-       .lease = crr::LeaseOptions::FromTtl(absl::Seconds(1)),
+       .lease = lease,
+       .rule_log_bytes_max = std::atoll(argv[3]),
        .at_commit =
            [point = std::atoll(argv[2]), seen = 0LL]() mutable {
              if (++seen == point) raise(SIGKILL);

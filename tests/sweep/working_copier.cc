@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -44,11 +44,19 @@ bool WorkingCopier::Connect(v1::CopierService::Stub& service) {
       *again.mutable_checkpoint() = checkpoint;
       if (!Send(again)) return false;
     }
+    if (held.release) {
+      v1::SessionRequest again;
+      *again.mutable_release() = *held.release;
+      if (!Send(again)) return false;
+    }
   }
   return true;
 }
 
 bool WorkingCopier::Work() {
+  for (auto& [unit, held] : held_) {
+    if (held.lease.kind() == v1::Lease::OBJECT && !OnObject(held)) return false;
+  }
   v1::SessionRequest request;
   request.mutable_heartbeat()->set_number(++heartbeats_);
   if (!Send(request)) return false;
@@ -73,9 +81,22 @@ bool WorkingCopier::Holds(const std::string& rule) const {
   return false;
 }
 
+bool WorkingCopier::HoldsObject(const std::string& key) const {
+  return std::any_of(held_.begin(), held_.end(), [&](const auto& held) {
+    return held.second.lease.object().key() == key;
+  });
+}
+
+void WorkingCopier::Forget() {
+  context_->TryCancel();
+  stream_.reset();
+  session_ = 0;
+  held_.clear();
+}
+
 bool WorkingCopier::Finish() {
-  for (const auto& [unit, held] : held_) {
-    if (!Release(held)) return false;
+  for (auto& [unit, held] : held_) {
+    if (!Release(held, "REVOKED")) return false;
   }
   while (!held_.empty()) {
     v1::SessionResponse response;
@@ -95,6 +116,7 @@ bool WorkingCopier::Send(const v1::SessionRequest& request) {
 }
 
 bool WorkingCopier::Report(Held& held, const v1::Checkpoint& checkpoint) {
+  if (held.release) return true;
   held.reached = checkpoint.to();
   held.unanswered.push_back(checkpoint);
   v1::SessionRequest request;
@@ -102,11 +124,15 @@ bool WorkingCopier::Report(Held& held, const v1::Checkpoint& checkpoint) {
   return Send(request);
 }
 
-bool WorkingCopier::Release(const Held& held) {
+bool WorkingCopier::Release(Held& held, const std::string& reason) {
+  if (held.release) return true;
   v1::SessionRequest request;
-  request.mutable_release()->set_unit(held.lease.unit());
-  request.mutable_release()->set_token(held.lease.token());
-  request.mutable_release()->set_reason("REVOKED");
+  v1::Release& release = *request.mutable_release();
+  release.set_unit(held.lease.unit());
+  release.set_token(held.lease.token());
+  release.set_reason(reason);
+  release.set_object_failed(reason != "REVOKED");
+  held.release = release;
   return Send(request);
 }
 
@@ -130,7 +156,7 @@ bool WorkingCopier::OnMessage(const v1::SessionResponse& response) {
   if (response.has_revoke()) {
     const auto found =
         Find(response.revoke().unit(), response.revoke().token());
-    return found == held_.end() || Release(found->second);
+    return found == held_.end() || Release(found->second, "REVOKED");
   }
   if (response.has_release_ack()) {
     v1::HeldLease lease;
@@ -148,22 +174,21 @@ bool WorkingCopier::OnGrant(const v1::Lease& lease) {
   EXPECT_GT(lease.token(), highest) << lease.DebugString();
   highest = lease.token();
   Held& held = held_[lease.unit()];
-  held = {.lease = lease, .reached = lease.cursor(), .unanswered = {}};
+  held = {.lease = lease,
+          .reached = lease.cursor(),
+          .unanswered = {},
+          .release = std::nullopt};
   switch (lease.kind()) {
     case v1::Lease::PROBE:
       return Report(held, GoodProbe(lease));
     case v1::Lease::INVENTORY:
       return OnInventory(held);
-    case v1::Lease::BACKFILL: {
-      v1::Checkpoint copied = CheckpointOf(lease);
-      copied.mutable_to()->set_key(lease.range_end());
-      copied.set_complete(true);
-      copied.set_applied(2);
-      copied.set_bytes(100);
-      return Report(held, copied);
-    }
+    case v1::Lease::BACKFILL:
+      return OnBackfill(held);
+    case v1::Lease::VERIFY:
+      return OnVerify(held);
     default:
-      return true;  // Its segments follow.
+      return true;  // Segments follow, or Work does the rest.
   }
 }
 
@@ -179,14 +204,92 @@ bool WorkingCopier::OnInventory(Held& held) {
   return Report(held, listed);
 }
 
+bool WorkingCopier::OnBackfill(Held& held) {
+  v1::Checkpoint copied = CheckpointOf(held.lease);
+  copied.mutable_to()->set_key(held.lease.range_end());
+  copied.set_complete(true);
+  const auto failure = FailureOf(held.lease.range_end());
+  if (failure) *copied.add_failed() = *failure;
+  copied.set_applied(failure ? 1 : 2);
+  copied.set_bytes(100);
+  return Report(held, copied);
+}
+
+bool WorkingCopier::OnVerify(Held& held) {
+  v1::Checkpoint compared = CheckpointOf(held.lease);
+  const std::string& end = held.lease.range_end();
+  const bool behind = end.empty();  // All objects of the source.
+  compared.mutable_to()->set_key(behind ? "a/z" : end);
+  compared.set_complete(true);
+  auto failure = FailureOf(end);
+  if (failure) {
+    failure->set_reason("MISSING");
+    *compared.add_failed() = *failure;
+  }
+  compared.mutable_compared()->set_equal(behind ? 0 : failure ? 1 : 2);
+  return Report(held, compared);
+}
+
+bool WorkingCopier::OnObject(Held& held) {
+  if (!held.unanswered.empty() || held.release) return true;
+  const auto fate = FateOf(held.lease.object().key());
+  if (fate == Fate::kHeld) return true;
+  if (fate == Fate::kFailing) return Release(held, "CONTENT_DAMAGED");
+  v1::Checkpoint copied = CheckpointOf(held.lease);
+  *copied.mutable_from() = held.reached;
+  *copied.mutable_to() = held.reached;
+  copied.set_bytes(50);
+  if (held.reached.sequence() == 0) {
+    copied.mutable_to()->set_sequence(1);
+    copied.mutable_upload()->set_id("upload");
+    copied.mutable_upload()->set_source_etag("etag");
+  } else {
+    copied.set_complete(true);
+    copied.set_applied(1);
+  }
+  return Report(held, copied);
+}
+
+std::optional<WorkingCopier::Fate> WorkingCopier::FateOf(
+    const std::string& key) const {
+  const auto found = fates_.find(key);
+  if (found == fates_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::optional<v1::ObjectFailure> WorkingCopier::FailureOf(
+    const std::string& key) const {
+  const auto fate = FateOf(key);
+  if (!fate) return std::nullopt;
+  v1::ObjectFailure failure;
+  failure.set_key(key);
+  failure.set_reason(fate == Fate::kApart ? "LARGE" : "CONTENT_DAMAGED");
+  return failure;
+}
+
 bool WorkingCopier::OnSegment(const v1::Segment& segment) {
   const auto found = Find(segment.unit(), segment.token());
-  if (found == held_.end()) return true;
+  if (found == held_.end() || !settles_) return true;
   Held& held = found->second;
   v1::Checkpoint settled = CheckpointOf(held.lease);
   *settled.mutable_from() = held.reached;
   settled.mutable_to()->set_sequence(segment.last_sequence());
-  settled.set_applied(segment.last_sequence() - held.reached.sequence());
+  v1::ChangeBatch batch;
+  EXPECT_TRUE(batch.ParseFromString(segment.changes()));
+  std::map<std::string, v1::ObjectFailure> failed;
+  int64_t sequence = segment.first_sequence();
+  for (const v1::Change& change : batch.changes()) {
+    if (sequence++ <= held.reached.sequence()) continue;
+    const auto failure = FailureOf(change.key());
+    if (!failure) {
+      settled.set_applied(settled.applied() + 1);
+      continue;
+    }
+    v1::ObjectFailure& all =
+        failed.try_emplace(change.key(), *failure).first->second;
+    all.set_changes(all.changes() + 1);
+  }
+  for (const auto& [key, failure] : failed) *settled.add_failed() = failure;
   return Report(held, settled);
 }
 
