@@ -1,7 +1,11 @@
 #include "tests/sweep/scenario.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <string>
+
+#include "server/core/limits.h"
 
 namespace crr::test {
 namespace {
@@ -23,6 +27,16 @@ Step UntilDead(const std::string& source, size_t dead) {
                                                     v1::FailedObject::DEAD;
                                            });
                       });
+}
+
+// Neither a kill nor what was not answered is an attempt, or hides one.
+Step HadTheirAttempts(const std::vector<std::string>& keys) {
+  return Do("had their attempts", [keys](Callers& callers) {
+    for (const std::string& key : keys) {
+      EXPECT_EQ(callers.copier().failures(key), limits::kObjectAttemptsMax);
+    }
+    return true;
+  });
 }
 
 Step UntilObjectHeld(const std::string& source, const std::string& key) {
@@ -76,7 +90,8 @@ Scenario LifeOfRules() {
       PauseRule("photos"),
       UntilGivenBack("photos"),
       Publish("while PAUSED", "photos", {"a/3", "b/3"}),
-      UpdateRule("videos", R"("limits":{"maxLeases":2},"labels":{"team":"web"})",
+      UpdateRule("videos",
+                 R"("limits":{"maxLeases":2},"labels":{"team":"web"})",
                  "limits,labels"),
       SetVersioning("photos", "ENABLED"),  // Refused: a rule holds it.
       AddRule("logs", "logs-us", 23,  // Refused.
@@ -112,6 +127,7 @@ Scenario LifeOfObjects() {
       SetFate({"a/9"}, Fate::kApart),
       AddRule("photos", "photos-dr", 21, R"("replicateHistorical":true)"),
       UntilDead("photos", 1),
+      HadTheirAttempts({"a/5"}),
       ListFailedObjects("photos"),
 
       // A change takes the dead letter up again, and the next comes while its
@@ -133,6 +149,7 @@ Scenario LifeOfObjects() {
       SetFate({"a/3", "a/4", "a/6"}, Fate::kFailing),
       Publish("of what fails", "photos", {"a/3", "a/4", "a/4", "a/6"}),
       UntilDead("photos", 3),
+      HadTheirAttempts({"a/3", "a/4", "a/6"}),
       ListFailedObjects("photos"),
       SetFate({"a/3"}, Fate::kApart),
       RetryFailedObjects("photos", R"({"keys":["a/3"]})"),

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "crr/v1/change.pb.h"
 #include "crr/v1/region_pair_policy.pb.h"
 #include "crr/v1/rule.pb.h"
 #include "server/core/region_pair_policy.h"
@@ -104,7 +105,8 @@ const std::pair<const char*, const char*> kInvariants[] = {
     {"a log has no gaps (I4)",
      "SELECT rule_uid FROM (SELECT rule_uid, first_sequence, "
      "lag(last_sequence) OVER (PARTITION BY rule_uid, partition "
-     "ORDER BY last_sequence) AS before FROM change_segments) WHERE first_sequence <> before + 1"},
+     "ORDER BY last_sequence) AS before FROM change_segments) "
+     "WHERE first_sequence <> before + 1"},
     {"sequence numbers are not given again (I4)",
      "SELECT r.source FROM rules r JOIN change_segments s "
      "ON s.rule_uid = r.rule_uid WHERE s.last_sequence >= r.next_sequence"},
@@ -217,6 +219,19 @@ void CheckPolicies(ReadTransaction& txn, std::vector<std::string>& violations) {
   }
 }
 
+// What a segment says it holds is in it (I4).
+void CheckSegments(ReadTransaction& txn, std::vector<std::string>& violations) {
+  for (const sqlite::Row& row :
+       txn.Query("SELECT segment_id, last_sequence - first_sequence + 1, "
+                 "changes FROM change_segments")) {
+    v1::ChangeBatch batch;
+    if (!batch.ParseFromString(row.Bytes(2)) ||
+        batch.changes_size() != row.Int(1)) {
+      violations.push_back(absl::StrCat("not as said: segment ", row.Int(0)));
+    }
+  }
+}
+
 }  // namespace
 
 StoredState ReadStoredState(const std::string& path) {
@@ -236,6 +251,7 @@ StoredState ReadStoredState(const std::string& path) {
     state.violations.push_back("the file is damaged");
   }
   CheckPolicies(txn, state.violations);
+  CheckSegments(txn, state.violations);
   state.changes = txn.QueryOne("SELECT count(*) FROM audit_events")->Int(0);
   const auto add = [&](const char* sql) {
     for (const sqlite::Row& row : txn.Query(sql)) {

@@ -87,6 +87,11 @@ bool WorkingCopier::HoldsObject(const std::string& key) const {
   });
 }
 
+int64_t WorkingCopier::failures(const std::string& key) const {
+  const auto found = failures_.find(key);
+  return found == failures_.end() ? 0 : found->second;
+}
+
 void WorkingCopier::Forget() {
   context_->TryCancel();
   stream_.reset();
@@ -95,6 +100,7 @@ void WorkingCopier::Forget() {
 }
 
 bool WorkingCopier::Finish() {
+  EXPECT_TRUE(folded_.empty());
   for (auto& [unit, held] : held_) {
     if (!Release(held, "REVOKED")) return false;
   }
@@ -132,6 +138,7 @@ bool WorkingCopier::Release(Held& held, const std::string& reason) {
   release.set_token(held.lease.token());
   release.set_reason(reason);
   release.set_object_failed(reason != "REVOKED");
+  if (release.object_failed()) ++failures_[held.lease.object().key()];
   held.release = release;
   return Send(request);
 }
@@ -173,11 +180,14 @@ bool WorkingCopier::OnGrant(const v1::Lease& lease) {
   int64_t& highest = highest_token_[lease.unit()];
   EXPECT_GT(lease.token(), highest) << lease.DebugString();
   highest = lease.token();
+  EXPECT_FALSE(finished_.contains(lease.unit())) << lease.DebugString();
+  folded_.erase(lease.unit());
   Held& held = held_[lease.unit()];
   held = {.lease = lease,
           .reached = lease.cursor(),
           .unanswered = {},
-          .release = std::nullopt};
+          .release = std::nullopt,
+          .folded = false};
   switch (lease.kind()) {
     case v1::Lease::PROBE:
       return Report(held, GoodProbe(lease));
@@ -290,6 +300,9 @@ bool WorkingCopier::OnSegment(const v1::Segment& segment) {
     all.set_changes(all.changes() + 1);
   }
   for (const auto& [key, failure] : failed) *settled.add_failed() = failure;
+  for (auto& [unit, other] : held_) {
+    other.folded |= failed.contains(other.lease.object().key());
+  }
   return Report(held, settled);
 }
 
@@ -309,6 +322,10 @@ bool WorkingCopier::OnAck(const v1::CheckpointAck& ack) {
   const bool complete = held.unanswered.front().complete();
   held.unanswered.pop_front();
   if (complete) {
+    // A probe is asked for again when somebody it needs was away.
+    if (held.lease.kind() != v1::Lease::PROBE) {
+      (held.folded ? folded_ : finished_).insert(ack.unit());
+    }
     held_.erase(found);
     return true;
   }

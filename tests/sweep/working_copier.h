@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
@@ -22,7 +23,9 @@ namespace crr::test {
 // last key.
 //
 // Adds a test failure when a unit is granted under a token that is not above
-// all its tokens before (I5). Thread-compatible.
+// all its tokens before (I5), or again after its end was acknowledged; and when
+// an object that something was folded into under its lease does not come again.
+// Thread-compatible.
 class WorkingCopier {
  public:
   // What becomes of an object. Without one it is copied in its lane, and equal
@@ -44,6 +47,8 @@ class WorkingCopier {
   bool Holds(const std::string& rule) const;
   // Whether it holds the object's own lease.
   bool HoldsObject(const std::string& key) const;
+  // Leases of the object that were given back because it failed.
+  int64_t failures(const std::string& key) const;
   // Dies; who connects next is another process of the same name.
   void Forget();
   // Gives everything back and ends in order. False when the stream broke.
@@ -55,6 +60,7 @@ class WorkingCopier {
     v1::Cursor reached;  // Of the last report.
     std::deque<v1::Checkpoint> unanswered;
     std::optional<v1::Release> release;  // Sent; nothing is reported after it.
+    bool folded = false;  // Its object was reported by its lane once more.
   };
   using Leases = std::map<int64_t, Held>;  // By unit.
 
@@ -87,6 +93,10 @@ class WorkingCopier {
   std::map<std::string, Fate> fates_;  // By key.
   bool settles_ = true;
   std::map<int64_t, int64_t> highest_token_;  // By unit.
+  // Units whose ends were acknowledged, and those that must come again.
+  std::set<int64_t> finished_;
+  std::set<int64_t> folded_;
+  std::map<std::string, int64_t> failures_;  // By key.
 };
 
 }  // namespace crr::test
