@@ -180,12 +180,12 @@ void Sweep(const Scenario& scenario, int64_t stride, int64_t points) {
 
 TEST(KillSweepTest, TheLifeOfRules) { Sweep(test::LifeOfRules(), 1, 80); }
 
-TEST(KillSweepTest, TheLifeOfObjects) { Sweep(test::LifeOfObjects(), 5, 110); }
+TEST(KillSweepTest, TheLifeOfObjects) { Sweep(test::LifeOfObjects(), 7, 110); }
 
-TEST(KillSweepTest, TheLossOfACopier) { Sweep(test::LossOfACopier(), 3, 10); }
+TEST(KillSweepTest, TheLossOfACopier) { Sweep(test::LossOfACopier(), 5, 10); }
 
 TEST(KillSweepTest, TheLifeOfVerifications) {
-  Sweep(test::LifeOfVerifications(), 3, 50);
+  Sweep(test::LifeOfVerifications(), 5, 50);
 }
 
 }  // namespace
