@@ -7,7 +7,8 @@
 #   tests/run.sh --quick   without the end-to-end tests and the demo
 #   tests/run.sh --all     also the unit tests under ASan and UBSan, larger
 #                          rounds of the end-to-end tests, ten thousand
-#                          sessions, and what a hundred thousand idle rules cost
+#                          sessions, a kill at every commit, and what a hundred
+#                          thousand idle rules cost
 . "$(dirname -- "${BASH_SOURCE[0]}")/../deploy/common.sh"
 
 mode=${1:-}
@@ -60,8 +61,10 @@ unit_tests() {
   /usr/bin/python3 tests/count.py "$results" && return "$status"
 }
 
-overload() {
-  CRR_OVERLOAD_ALL=1 unit_tests release --tests-regex '^overload_'
+# Those that have larger figures.
+larger() {
+  CRR_OVERLOAD_ALL=1 CRR_SWEEP_ALL=1 \
+    unit_tests release --tests-regex '^(overload|kill_sweep)_'
 }
 
 # A folder with some of what makes trouble.
@@ -93,7 +96,7 @@ fi
 if [[ $mode == --all ]]; then
   prepare build-asan build asan
   try unit-asan unit_tests asan
-  try overload overload
+  try unit-larger larger
   try idle "$ROOT/tests/bench/idle.py"
 fi
 finish
