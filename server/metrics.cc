@@ -194,14 +194,17 @@ void AddTrouble(const Trouble& trouble, MetricPage& page) {
                   "and dead letters.");
   page.Value(trouble.objects.retrying, {{"state", "RETRYING"}});
   page.Value(trouble.objects.dead, {{"state", "DEAD"}});
-  page.BeginGauge("crr_failed_object_changes",
-                  "Changes that these objects stand for.");
-  page.Value(trouble.objects.pending_changes, {{"state", "RETRYING"}});
-  page.Value(trouble.objects.dead_changes, {{"state", "DEAD"}});
   page.BeginGauge("crr_rules_resync",
                   "Rules whose log was dropped, or lost by a restore, and whose "
                   "buckets are not compared yet.");
   page.Value(trouble.resyncs);
+}
+
+// Terms whose changes may come back, by the state of their objects.
+const std::map<std::string, std::string>& OpenTerms() {
+  static const auto& terms = *new std::map<std::string, std::string>{
+      {"apart", "RETRYING"}, {"failed", "DEAD"}};
+  return terms;
 }
 
 void AddLedgerTotals(const std::vector<LedgerTotal>& totals, MetricPage& page) {
@@ -211,8 +214,16 @@ void AddLedgerTotals(const std::vector<LedgerTotal>& totals, MetricPage& page) {
                     "sum of the others, of crr_log_changes and of "
                     "crr_failed_object_changes.");
   for (const LedgerTotal& total : totals) {
+    if (OpenTerms().contains(total.term)) continue;
     page.Value(total.changes,
                {{"term", total.term}, {"reason", total.reason}});
+  }
+  page.BeginGauge("crr_failed_object_changes",
+                  "Changes that the objects of crr_failed_objects stand for.");
+  for (const LedgerTotal& total : totals) {
+    const auto open = OpenTerms().find(total.term);
+    if (open == OpenTerms().end()) continue;
+    page.Value(total.changes, {{"state", open->second}});
   }
 }
 

@@ -10,7 +10,7 @@
 
 namespace crr {
 
-// One term of the ledgers of all rules that there ever were. It only grows.
+// One term of the ledgers of all rules that there ever were.
 struct LedgerTotal {
   std::string term;    // As in migrations/0004_remembered.sql.
   std::string reason;  // Of the term `filtered`; empty for others.

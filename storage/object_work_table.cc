@@ -199,6 +199,10 @@ bool HasRepair(ReadTransaction& txn, int64_t rule_uid) {
   return Any(txn, "AND repair = 1", rule_uid);
 }
 
+bool HasDead(ReadTransaction& txn, int64_t rule_uid) {
+  return Any(txn, "AND unit_id IS NULL", rule_uid);
+}
+
 DeadLetters Dead(ReadTransaction& txn, int64_t rule_uid) {
   const auto row = txn.QueryOne(
       "SELECT count(*), coalesce(min(last_failure_us), 0) FROM object_work "
@@ -245,16 +249,10 @@ int64_t ForgetDeletions(Transaction& txn) {
 
 ObjectWorkCounts CountAll(ReadTransaction& txn) {
   const auto row = txn.QueryOne(
-      "SELECT count(unit_id), "
-      "coalesce(sum(changes) FILTER (WHERE unit_id IS NOT NULL), 0), "
-      "count(*) - count(unit_id), "
-      "coalesce(sum(changes) FILTER (WHERE unit_id IS NULL), 0) "
-      "FROM object_work AS every_object");
+      "SELECT (SELECT count(*) FROM object_work WHERE unit_id IS NOT NULL), "
+      "(SELECT count(*) FROM object_work WHERE unit_id IS NULL)");
   if (!row) return {};
-  return {.retrying = row->Int(0),
-          .pending_changes = row->Int(1),
-          .dead = row->Int(2),
-          .dead_changes = row->Int(3)};
+  return {.retrying = row->Int(0), .dead = row->Int(1)};
 }
 
 }  // namespace crr::object_work_table

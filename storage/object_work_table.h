@@ -83,6 +83,7 @@ std::optional<ObjectWork> OldestPending(ReadTransaction& txn,
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid);
 bool HasHistorical(ReadTransaction& txn, int64_t rule_uid);
 bool HasRepair(ReadTransaction& txn, int64_t rule_uid);
+bool HasDead(ReadTransaction& txn, int64_t rule_uid);
 // Dead letters of the rule, and since when there are any.
 struct DeadLetters {
   int64_t count = 0;
@@ -99,9 +100,7 @@ std::vector<int64_t> Rules(ReadTransaction& txn);
 // Rows of all rules, at a cost that grows with them and not with the rules.
 struct ObjectWorkCounts {
   int64_t retrying = 0;
-  int64_t pending_changes = 0;  // Of these.
   int64_t dead = 0;
-  int64_t dead_changes = 0;
 };
 ObjectWorkCounts CountAll(ReadTransaction& txn);
 

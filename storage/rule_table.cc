@@ -323,7 +323,7 @@ std::vector<Condition> GetConditions(ReadTransaction& txn, int64_t uid) {
 
 RuleCounters GetCounters(ReadTransaction& txn, int64_t uid) {
   const auto row = txn.QueryOne(
-      "SELECT published, applied, collapsed, resync, failed, log_bytes, "
+      "SELECT published, applied, collapsed, resync, apart, failed, log_bytes, "
       "inventory_complete, historical_total, historical_done, "
       "historical_skipped, historical_bytes "
       "FROM rule_counters WHERE rule_uid = $1",
@@ -333,35 +333,38 @@ RuleCounters GetCounters(ReadTransaction& txn, int64_t uid) {
           .applied = row->Int(1),
           .collapsed = row->Int(2),
           .resync = row->Int(3),
-          .failed = row->Int(4),
-          .log_bytes = row->Int(5),
-          .inventory_complete = row->Bool(6),
-          .historical_total = row->Int(7),
-          .historical_done = row->Int(8),
-          .historical_skipped = row->Int(9),
-          .historical_bytes = row->Int(10)};
+          .apart = row->Int(4),
+          .failed = row->Int(5),
+          .log_bytes = row->Int(6),
+          .inventory_complete = row->Bool(7),
+          .historical_total = row->Int(8),
+          .historical_done = row->Int(9),
+          .historical_skipped = row->Int(10),
+          .historical_bytes = row->Int(11)};
 }
 
 void AddCounters(Transaction& txn, int64_t uid, const RuleCounters& delta) {
   txn.Execute(
       "UPDATE rule_counters SET published = published + $2, "
       "applied = applied + $3, collapsed = collapsed + $4, "
-      "resync = resync + $5, failed = failed + $6, "
-      "log_bytes = log_bytes + $7, "
-      "inventory_complete = max(inventory_complete, $8), "
-      "historical_total = historical_total + $9, "
-      "historical_done = historical_done + $10, "
-      "historical_skipped = historical_skipped + $11, "
-      "historical_bytes = historical_bytes + $12 WHERE rule_uid = $1",
+      "resync = resync + $5, apart = apart + $6, failed = failed + $7, "
+      "log_bytes = log_bytes + $8, "
+      "inventory_complete = max(inventory_complete, $9), "
+      "historical_total = historical_total + $10, "
+      "historical_done = historical_done + $11, "
+      "historical_skipped = historical_skipped + $12, "
+      "historical_bytes = historical_bytes + $13 WHERE rule_uid = $1",
       {Int(uid), Int(delta.published), Int(delta.applied),
-       Int(delta.collapsed), Int(delta.resync), Int(delta.failed),
-       Int(delta.log_bytes), Bool(delta.inventory_complete),
+       Int(delta.collapsed), Int(delta.resync), Int(delta.apart),
+       Int(delta.failed), Int(delta.log_bytes), Bool(delta.inventory_complete),
        Int(delta.historical_total), Int(delta.historical_done),
        Int(delta.historical_skipped), Int(delta.historical_bytes)});
   ledger_table::Add(txn, "published", "", delta.published);
   ledger_table::Add(txn, "applied", "", delta.applied);
   ledger_table::Add(txn, "collapsed", "", delta.collapsed);
   ledger_table::Add(txn, "resync", "", delta.resync);
+  ledger_table::Add(txn, "apart", "", delta.apart);
+  ledger_table::Add(txn, "failed", "", delta.failed);
 }
 
 void SetImbalanced(Transaction& txn, int64_t uid, bool imbalanced) {

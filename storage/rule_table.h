@@ -15,7 +15,9 @@ namespace crr {
 
 enum class Operations { kAddDeleteChange = 1, kAddChange = 2 };
 enum class Transfer { kStandard = 1, kAccelerated = 2 };
-// What became of a log that was dropped, see 0003_objects.sql.
+// What became of a log that was dropped, or is being dropped (kNeeded: changes are
+// counted and not logged). kVerifying: they are logged again, and a verification
+// is under way or begins when history is complete.
 enum class Resync { kNone = 0, kNeeded = 1, kVerifying = 2 };
 enum class RuleState { kStarting = 1, kActive = 2, kPaused = 3, kClosing = 4 };
 
@@ -64,7 +66,8 @@ struct RuleCounters {
   int64_t applied = 0;
   int64_t collapsed = 0;
   int64_t resync = 0;
-  int64_t failed = 0;
+  int64_t apart = 0;   // Changes of objects apart that are tried.
+  int64_t failed = 0;  // Changes of dead letters.
   int64_t log_bytes = 0;
   bool inventory_complete = false;
   int64_t historical_total = 0;
@@ -108,8 +111,8 @@ void NeedResync(Transaction& txn, int64_t uid, absl::Time floor,
 // The same for every rule, after a restore: nothing is known of what arrived.
 // Returns how many there are.
 int64_t MarkAllForResync(Transaction& txn, absl::Time now);
-// The log was dropped and is written again: what it cannot tell of is being
-// verified.
+// The log was dropped and is written again: what it cannot tell of is, or will
+// be, verified.
 void SetVerifying(Transaction& txn, int64_t uid);
 void ClearResync(Transaction& txn, int64_t uid);
 std::vector<int64_t> UidsInResync(ReadTransaction& txn, Resync resync);

@@ -63,8 +63,8 @@ unit_tests() {
 
 # Those that have larger figures.
 larger() {
-  CRR_OVERLOAD_ALL=1 CRR_SWEEP_ALL=1 \
-    unit_tests release --tests-regex '^(overload|kill_sweep)_'
+  CRR_OVERLOAD_ALL=1 CRR_SWEEP_ALL=1 CRR_SIMULATION_SEEDS=1000 \
+    unit_tests release --tests-regex '^(overload|kill_sweep|simulation)_'
 }
 
 # A folder with some of what makes trouble.

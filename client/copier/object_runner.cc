@@ -19,7 +19,7 @@ bool BothAnswer(const CopyRule& rule) {
 }
 
 RunEnd EndOf(const LeaseLink& link, const CopyRule& rule,
-             const absl::Status& status) {
+             const absl::Status& status, bool took_room) {
   if (link.lost()) return RunEnd::Over();
   const FailureScope scope = ScopeOf(status);
   const auto draining = link.draining();
@@ -29,10 +29,12 @@ RunEnd EndOf(const LeaseLink& link, const CopyRule& rule,
   // No renewal came in time, and the lease is not known to be lost.
   if (absl::IsAborted(status)) return RunEnd::Release("LEASE_RAN_OUT");
   RunEnd end = RunEnd::Failed(status);
-  // A store that is away for one object alone may be so for ever, and what
-  // takes no attempts is tried for ever.
+  // What takes no attempts is tried for ever. A store that is away for one
+  // object alone may be so for ever, and an object that took the last of the
+  // room itself may never fit.
   end.object_failed =
       scope == FailureScope::kObject ||
+      (absl::IsResourceExhausted(status) && took_room) ||
       ((absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) &&
        BothAnswer(rule));
   return end;
@@ -66,7 +68,9 @@ RunEnd RunObject(const RunnerContext& context, const LeaseEnds& ends) {
                .large_bytes = lease.large_object_bytes(),
                .large = &parts});
   if (const auto end = parts.Finish(result.status())) return *end;
-  if (!result.ok()) return EndOf(link, ends.rule, result.status());
+  if (!result.ok()) {
+    return EndOf(link, ends.rule, result.status(), parts.took_room());
+  }
 
   v1::Checkpoint checkpoint;
   *checkpoint.mutable_to() = checkpointer.cursor();

@@ -41,6 +41,8 @@ class PartCopy final : public LargeCopy {
   // checkpoint, now or earlier, ended it.
   std::optional<RunEnd> Finish(const absl::Status& status);
 
+  // Whether parts of it were at the destination.
+  bool took_room() const { return parts_ > 0; }
   // Sent, and in no checkpoint.
   int64_t unreported_bytes() const { return unreported_bytes_; }
 

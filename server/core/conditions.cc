@@ -115,8 +115,8 @@ std::vector<ShownCondition> ConditionsOf(ReadTransaction& txn,
                            : "more changes came than the rule's log may hold",
              rule.resync == Resync::kNeeded
                  ? "; what is logged is being dropped"
-                 : "; the buckets are compared whole, after history that is "
-                   "on its way"),
+                 : "; once history is complete, the buckets are compared "
+                   "whole"),
          .remedy = rule.restored
                        ? "wait for the verification"
                        : "add copiers, or mend what keeps them from copying",

@@ -44,7 +44,6 @@ void LeaseCore::Restore(const Restored& restored) {
     session.number = record.number;
     session.copier = record.copier;
     session.region = record.region;
-    session.draining = record.draining;
     session.deadline = FullTerm();
     // In rising order, so the newest stays.
     const auto older = by_copier_.find(record.copier);
@@ -80,6 +79,10 @@ void LeaseCore::Restore(const Restored& restored) {
     OfferUnit(unit, clock_.Now() + RetryDelay(unit));
   }
   if (restored.quiet) quiet_until_ = FullTerm();
+  // The process before may not have come to ask for them.
+  for (const SessionRecord& record : restored.sessions) {
+    if (record.draining) DrainSession(record.number);
+  }
   OnWork(events);
 }
 
@@ -276,11 +279,7 @@ void LeaseCore::OnEnded(int64_t unit_id,
   }
   UnitState& unit = found->second;
   const int64_t rule_uid = unit.info.rule_uid;
-  const auto session = sessions_.find(unit.session);
-  if (session != sessions_.end() && session->second.stream != 0) {
-    output_.Send(session->second.stream,
-                 ReleaseAckMessage{unit_id, unit.token});
-  }
+  AckRelease(unit);
   const LeaseEnd::Kind how = unit.end.kind;
   const bool had_its_turn = unit.revoke_reason == kTurn;
   const bool progressed = unit.progressed;
@@ -299,6 +298,14 @@ void LeaseCore::OnEnded(int64_t unit_id,
   MaybeCloseRule(rule_uid);
   MaybeResyncRule(rule_uid);
   Schedule();
+}
+
+void LeaseCore::AckRelease(const UnitState& unit) {
+  const auto session = sessions_.find(unit.session);
+  if (session != sessions_.end() && session->second.stream != 0) {
+    output_.Send(session->second.stream,
+                 ReleaseAckMessage{unit.info.unit_id, unit.token});
+  }
 }
 
 void LeaseCore::DetachUnit(UnitState& unit) {
@@ -366,9 +373,10 @@ void LeaseCore::RemoveUnit(int64_t unit_id) {
   const auto found = units_.find(unit_id);
   if (found == units_.end()) return;
   queue_.Withdraw(unit_id);
-  if (found->second.phase != Phase::kOffered) {
-    DetachUnit(found->second);
-  }
+  UnitState& unit = found->second;
+  // Its release was on the way when the unit went: the holder waits for this.
+  if (unit.phase == Phase::kEnding) AckRelease(unit);
+  if (unit.phase != Phase::kOffered) DetachUnit(unit);
   retry_end_.erase(unit_id);
   const auto of_rule = units_of_rule_.find(found->second.info.rule_uid);
   of_rule->second.erase(unit_id);

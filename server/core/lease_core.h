@@ -253,6 +253,8 @@ class LeaseCore {
   void EndLease(UnitState& unit, LeaseEnd end);
   void OnEnded(int64_t unit_id, const absl::StatusOr<WorkEvents>& events);
   // The lease is over and stored as such; the unit stays.
+  // Tells the holder, if it is there, that the lease is over.
+  void AckRelease(const UnitState& unit);
   void DetachUnit(UnitState& unit);
   void Revoke(UnitState& unit, const std::string& reason);
   UnitState& AddUnit(const UnitInfo& info);

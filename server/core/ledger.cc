@@ -18,6 +18,8 @@ Ledger LedgerOf(ReadTransaction& txn, int64_t rule_uid) {
       .pending =
           segment_table::Summarize(txn, rule_uid).pending + objects.pending,
       .failed = counters.failed,
+      .apart = counters.apart,
+      .retrying = objects.pending,
       .dead = objects.failed};
   for (const auto& [reason, changes] :
        rule_table::GetFiltered(txn, rule_uid)) {
@@ -31,7 +33,8 @@ std::string ToText(const Ledger& ledger) {
                       ledger.applied, ", collapsed ", ledger.collapsed,
                       ", filtered ", ledger.filtered, ", resync ",
                       ledger.resync, ", pending ", ledger.pending, ", failed ",
-                      ledger.failed, ", dead letters ", ledger.dead);
+                      ledger.failed, ", apart ", ledger.apart, ", retried ",
+                      ledger.retrying, ", dead letters ", ledger.dead);
 }
 
 }  // namespace crr

@@ -19,13 +19,16 @@ struct Ledger {
   int64_t resync = 0;
   int64_t pending = 0;
   int64_t failed = 0;
-  // Changes of the dead letters that stand: another count of `failed`.
+  // Two terms counted another way: `apart`, a part of `pending`, as it came and
+  // went and in the rows that stand; `failed` in the dead letters that stand.
+  int64_t apart = 0;
+  int64_t retrying = 0;
   int64_t dead = 0;
 
   bool balances() const {
     return published == applied + collapsed + filtered + resync + pending +
                             failed &&
-           failed == dead;
+           apart == retrying && failed == dead;
   }
 };
 

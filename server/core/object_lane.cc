@@ -11,12 +11,17 @@
 namespace crr {
 namespace {
 
-// Makes the unit that works on the row, and stores the row with it.
+// As copiers report it.
+constexpr char kStoreUnreachable[] = "STORE_UNREACHABLE";
+
+// Makes the unit that works on the row, and stores the row with it. Its changes
+// count as pending from here.
 WorkEvents Offer(Transaction& txn, ObjectWork& work) {
   WorkEvents events =
       AddUnit(txn, {.rule_uid = work.rule_uid, .kind = UnitKind::kObject});
   work.unit_id = events.added.back().unit_id;
   object_work_table::Put(txn, work);
+  rule_table::AddCounters(txn, work.rule_uid, {.apart = work.changes});
   return events;
 }
 
@@ -28,8 +33,17 @@ WorkEvents Remove(Transaction& txn, const ObjectWork& work) {
     rule_table::AddCounters(txn, work.rule_uid, {.failed = -work.changes});
     return {};
   }
+  rule_table::AddCounters(txn, work.rule_uid, {.apart = -work.changes});
   const auto unit = unit_table::Get(txn, *work.unit_id);
   return unit ? RemoveUnit(txn, *unit) : WorkEvents{};
+}
+
+// Offers the row anew, with all its attempts.
+WorkEvents TryAgain(Transaction& txn, ObjectWork work) {
+  WorkEvents events = Remove(txn, work);
+  work.attempts = 0;
+  events.Add(Offer(txn, work));
+  return events;
 }
 
 // What a row that is over adds to the rule's counters.
@@ -115,6 +129,7 @@ WorkEvents FoldObject(Transaction& txn, const Rule& rule,
   work.last_failure = now;
   if (work.unit_id) {
     object_work_table::Put(txn, work);
+    rule_table::AddCounters(txn, rule.uid, {.apart = failure.changes});
     return {};
   }
   // What is new about it deserves all attempts.
@@ -141,13 +156,17 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
   work->reason = reason;
   work->message = message;
   work->last_failure = now;
-  if (work->attempts < limits::kObjectAttemptsMax) {
+  const bool may_heal = reason == kStoreUnreachable &&
+                        now - work->first_failure < limits::kOutageMax;
+  if (work->attempts < limits::kObjectAttemptsMax || may_heal) {
     object_work_table::Put(txn, *work);
     return {};
   }
   work->unit_id.reset();
   object_work_table::Put(txn, *work);
-  rule_table::AddCounters(txn, work->rule_uid, {.failed = work->changes});
+  rule_table::AddCounters(
+      txn, work->rule_uid,
+      {.apart = -work->changes, .failed = work->changes});
   return RemoveUnit(txn, unit);
 }
 
@@ -156,12 +175,16 @@ BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
   // What was retried has no attempts any more: the next call goes on behind it.
   ObjectWorkFilter failed = filter;
   failed.attempts_min = 1;
-  return ForEachFree(txn, rule, failed, [&](ObjectWork work) {
-    WorkEvents events = Remove(txn, work);
-    work.attempts = 0;
-    events.Add(Offer(txn, work));
-    return events;
+  return ForEachFree(txn, rule, failed, [&](const ObjectWork& work) {
+    return TryAgain(txn, work);
   });
+}
+
+WorkEvents RetryDead(Transaction& txn, const Rule& rule,
+                     absl::string_view key) {
+  auto work = object_work_table::Get(txn, rule.uid, key);
+  if (!work || work->unit_id) return {};
+  return TryAgain(txn, *std::move(work));
 }
 
 BulkOutcome SkipObjects(Transaction& txn, const Rule& rule,

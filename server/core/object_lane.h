@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/core/work_events.h"
 #include "storage/object_work_table.h"
@@ -51,7 +52,9 @@ bool FinishObject(Transaction& txn, const Unit& unit,
                   const std::string& filter_reason, WorkEvents& events);
 
 // A grant of the object ended without progress, for `reason`. After the last
-// attempt the row is a dead letter and its unit gone.
+// attempt the row is a dead letter and its unit gone. An outage may take longer
+// than all attempts: one for STORE_UNREACHABLE is the last only
+// limits::kOutageMax after the object left its lane.
 WorkEvents FailObject(Transaction& txn, const Unit& unit,
                       const std::string& reason, const std::string& message,
                       absl::Time now);
@@ -66,6 +69,10 @@ struct BulkOutcome {
 // Tries the objects again, at once and with all their attempts.
 BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter);
+
+// The object has changed. If it is a dead letter, that may have mended it: it is
+// tried again with all its attempts.
+WorkEvents RetryDead(Transaction& txn, const Rule& rule, absl::string_view key);
 
 // Gives objects up: their changes count as filtered, with the reason SKIPPED.
 // Dead letters; where the filter names keys, those still tried as well.

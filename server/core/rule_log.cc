@@ -5,7 +5,9 @@
 
 #include "base/hash.h"
 #include "server/core/limits.h"
+#include "server/core/object_lane.h"
 #include "server/core/units.h"
+#include "storage/object_work_table.h"
 #include "storage/segment_table.h"
 #include "storage/unit_table.h"
 
@@ -141,6 +143,11 @@ void LogChanges(Transaction& txn, const Rule& rule,
     return;
   }
   counters.log_bytes = Log(txn, rule, changes, events);
+  if (object_work_table::HasDead(txn, rule.uid)) {
+    for (const PublishedChange* change : changes) {
+      events.Add(RetryDead(txn, rule, change->key));
+    }
+  }
   MaybeGrow(txn, rule, log_bytes);
 }
 

@@ -19,8 +19,8 @@ inline constexpr int64_t kVerificationInventory = 1;
 WorkEvents DropVerification(Transaction& txn, int64_t rule_uid, int limit,
                             bool& gone);
 
-// Begins to compare the two buckets of an ACTIVE rule, in place of a
-// verification that is under way.
+// Begins to compare the two buckets of a rule, in place of a verification that
+// is under way. Only that of an ACTIVE rule goes on.
 WorkEvents StartVerification(Transaction& txn, const Rule& rule,
                              VerificationCause cause, bool read_bytes,
                              absl::Time now);

@@ -226,6 +226,7 @@ grpc::ServerUnaryReactor* AdminService::DrainCopier(
     }
     *response = ToProto(*copier);
     if (copier->draining) {
+      core.DrainSession(copier->session_number);
       reactor->Finish(grpc::Status::OK);
       return;
     }

@@ -14,12 +14,23 @@ ALTER TABLE rule_counters ADD COLUMN imbalanced INTEGER NOT NULL DEFAULT 0
 CREATE INDEX rule_counters_imbalanced ON rule_counters (rule_uid)
   WHERE imbalanced = 1;
 
+-- Changes of objects apart that have a unit: what object_work says, counted as
+-- it comes and goes.
+ALTER TABLE rule_counters ADD COLUMN apart INTEGER NOT NULL DEFAULT 0;
+UPDATE rule_counters SET apart = coalesce((
+    SELECT sum(w.changes) FROM object_work w
+    WHERE w.rule_uid = rule_counters.rule_uid AND w.unit_id IS NOT NULL), 0)
+  WHERE rule_uid IN (SELECT rule_uid FROM object_work);
+CREATE INDEX rule_counters_with_objects ON rule_counters (rule_uid)
+  WHERE apart + failed > 0;
+
 -- The terms of the ledgers of all rules that there ever were: a rule that is
--- deleted takes nothing out. Terms: published, applied, collapsed, resync,
--- filtered, the latter by reason.
+-- deleted takes nothing out. Terms: published, applied, collapsed, resync and,
+-- by reason, filtered only grow; apart and failed come and go.
 CREATE TABLE ledger_totals (
   term    TEXT    NOT NULL CHECK (term IN ('published', 'applied', 'collapsed',
-                                           'resync', 'filtered')),
+                                           'resync', 'filtered', 'apart',
+                                           'failed')),
   reason  TEXT    NOT NULL DEFAULT ''
           CHECK ((reason <> '') = (term = 'filtered')),
   changes INTEGER NOT NULL,
@@ -29,6 +40,8 @@ INSERT INTO ledger_totals (term, changes)
   SELECT 'published', coalesce(sum(published), 0) FROM rule_counters UNION ALL
   SELECT 'applied', coalesce(sum(applied), 0) FROM rule_counters UNION ALL
   SELECT 'collapsed', coalesce(sum(collapsed), 0) FROM rule_counters UNION ALL
-  SELECT 'resync', coalesce(sum(resync), 0) FROM rule_counters;
+  SELECT 'resync', coalesce(sum(resync), 0) FROM rule_counters UNION ALL
+  SELECT 'apart', coalesce(sum(apart), 0) FROM rule_counters UNION ALL
+  SELECT 'failed', coalesce(sum(failed), 0) FROM rule_counters;
 INSERT INTO ledger_totals (term, reason, changes)
   SELECT 'filtered', reason, sum(changes) FROM rule_filtered GROUP BY reason;

@@ -394,6 +394,19 @@ TEST_F(ObjectRunnerTest, AFullDestinationGetsTheRoomOfItsPartsBack) {
             nullptr);
 }
 
+TEST_F(ObjectRunnerTest, WhatTookTheLastRoomItselfHasFailed) {
+  Put(kKey, LargeBytes('a'));
+  stores_.destination->FailCall(Call::kWritePart, 2,
+                                absl::ResourceExhaustedError("full"));
+  Start(v1::Lease::OBJECT);
+  Record([](const CheckpointModel& so_far) {
+    return so_far.cursor().sequence() == 1;
+  });
+  const RunEnd end = End();
+  EXPECT_EQ(end.reason, "STORE_FULL");
+  EXPECT_TRUE(end.object_failed);
+}
+
 TEST_F(ObjectRunnerTest, AnUploadOfAnotherContentIsAborted) {
   Put(kKey, LargeBytes('a'));
   const CheckpointModel first = RunAndLoseAtRead(3);

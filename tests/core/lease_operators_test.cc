@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "storage/session_table.h"
 #include "tests/core/lease_world.h"
 
 namespace crr {
@@ -271,6 +272,26 @@ TEST_F(NoProgressTest, AStallOfTheServerIsNotCounted) {
   world_.Heartbeat(stream_);
   world_.core->Tick();
   EXPECT_TRUE(Revokes(stream_).empty());
+}
+
+// The process died between storing the drain and asking for the leases, or the
+// copier was away.
+TEST_F(LeaseOperatorsTest, ADrainGoesOnAfterARestart) {
+  const StreamId stream = world_.Open("a");
+  world_.AddRuleWithChanges(10);
+  const LeaseSpec lease = world_.LastGrant(stream);
+  const int64_t number = world_.NumberOf(stream);
+  world_.tables.Do([&](Transaction& txn) {
+    session_table::SetDraining(txn, number);
+  });
+  world_.Restart();
+  const StreamId again =
+      world_.Reopen("a", number, {LeaseWorld::RefOf(lease)});
+  ASSERT_EQ(Revokes(again).size(), 1u);
+  EXPECT_EQ(Revokes(again)[0].reason, "DRAINING");
+  // Asked for once more, it is not told twice.
+  Drain(again);
+  EXPECT_EQ(Revokes(again).size(), 1u);
 }
 
 }  // namespace

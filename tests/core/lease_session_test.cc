@@ -7,6 +7,7 @@
 #include <set>
 
 #include "server/core/refusal.h"
+#include "server/core/units.h"
 #include "tests/core/lease_world.h"
 #include "tests/support/status_matchers.h"
 
@@ -449,6 +450,25 @@ TEST_F(LeaseSessionTest, AnIdleSessionIsGivenWorkAfterAWeek) {
   }
   world_.AddRuleWithRanges(2);
   EXPECT_EQ(world_.Grants(idle).size(), 2u);
+}
+
+// As when a verification is dropped in the instant in which a holder gives its
+// part of it back.
+TEST_F(LeaseSessionTest, AReleaseIsAnsweredThoughItsUnitGoesFirst) {
+  const StreamId stream = world_.Open("a");
+  world_.AddRuleWithChanges(3);
+  const LeaseSpec lease = world_.LastGrant(stream);
+  world_.store.Submit(
+      [&](Transaction& txn) -> absl::StatusOr<WorkEvents> {
+        return RemoveUnit(txn, *unit_table::Get(txn, lease.unit_id));
+      },
+      [&](const WorkEvents& events) { world_.core->OnWork(events); });
+  world_.core->OnRelease(stream, LeaseWorld::ReleaseOf(lease));
+  world_.store.Settle();
+  const auto acks = world_.output.Of<ReleaseAckMessage>(stream);
+  ASSERT_EQ(acks.size(), 1u);
+  EXPECT_EQ(acks[0].unit_id, lease.unit_id);
+  EXPECT_EQ(acks[0].token, lease.token);
 }
 
 }  // namespace

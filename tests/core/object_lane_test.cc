@@ -33,9 +33,10 @@ class ObjectLaneTest : public ::testing::Test {
     CRR_CHECK(lease.ok());
     return *std::move(lease);
   }
-  WorkEvents End(const LeaseSpec& lease, const LeaseEnd& end) {
+  WorkEvents End(const LeaseSpec& lease, const LeaseEnd& end,
+                 absl::Time now = test::Epoch()) {
     return tables_.Do([&](Transaction& txn) {
-      return EndLease(txn, lease.unit_id, lease.token, end, test::Epoch());
+      return EndLease(txn, lease.unit_id, lease.token, end, now);
     });
   }
   static LeaseEnd Failed(const std::string& reason) {
@@ -340,6 +341,33 @@ TEST_F(ObjectLaneTest, ADeadLetterThatFailsInItsLaneAgainIsTriedAgain) {
   EXPECT_EQ(UnitOf("a").attempts, 0);
   EXPECT_EQ(Sums().failed, 0);
   EXPECT_EQ(Sums().pending, 2);
+}
+
+TEST_F(ObjectLaneTest, AnOutageOfTheStoreMayOutliveAllAttempts) {
+  Settle({"a"}, {"a"});
+  const LeaseEnd away = Failed("STORE_UNREACHABLE");
+  for (int64_t i = 0; i < 2 * limits::kObjectAttemptsMax; ++i) {
+    End(Grant(UnitOf("a")), away,
+        test::Epoch() + limits::kOutageMax - absl::Seconds(1));
+  }
+  EXPECT_EQ(Row("a")->attempts, 2 * limits::kObjectAttemptsMax);
+  End(Grant(UnitOf("a")), away, test::Epoch() + limits::kOutageMax);
+  EXPECT_FALSE(Row("a")->unit_id.has_value());
+  EXPECT_EQ(Row("a")->reason, "STORE_UNREACHABLE");
+  EXPECT_EQ(Sums().failed, 1);
+}
+
+TEST_F(ObjectLaneTest, ADeadLetterWhoseObjectChangesIsTriedAgain) {
+  Settle({"a", "b"}, {"a", "b"});
+  MakeDeadLetter("a", "FORBIDDEN");
+  MakeDeadLetter("b", "FORBIDDEN");
+  tables_.Publish("photos", {"a", "c", "a"});
+  EXPECT_EQ(UnitOf("a").attempts, 0);
+  EXPECT_FALSE(Row("b")->unit_id.has_value());
+  EXPECT_EQ(Row("a")->changes, 1);  // The log has the others.
+  EXPECT_EQ(Sums().failed, 1);
+  EXPECT_EQ(Sums().pending, 4);
+  EXPECT_TRUE(Sums().balances()) << ToText(Sums());
 }
 
 TEST_F(ObjectLaneTest, WhatIsRetriedIsSkippedOnlyByItsName) {

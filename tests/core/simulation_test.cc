@@ -65,7 +65,8 @@ TEST(SimulationTest, NothingIsEverBroken) {
   for (const char* what :
        {"a batch again", "a checkpoint again", "a crash on an object",
         "a difference to repair", "a fenced checkpoint", "a grant",
-        "a last_sync_time", "a lease of a rule that grew", "a log overflowed", "an object done by itself",
+        "a last_sync_time", "a lease of a rule that grew", "a log overflowed",
+        "an object done by itself",
         "an object retried by hand", "an object that left its lane",
         "a kill at work", "a lease lost by its holder", "a pause under a lease",
         "a paused rule closed", "a bound below the leases that live",

@@ -200,17 +200,26 @@ TEST_F(CopiersTest, ADrainedCopierGivesItsWorkToAnother) {
 
 TEST_F(CopiersTest, ADrainOutlivesARestart) {
   StartRule("hz-1", "sh-1");
+  Publish("hz-1", {"k"});
+  const v1::Lease held = copier_->AwaitGrant(v1::Lease::CHANGES);
   ASSERT_TRUE(Drain("copier-1").ok());
   Restart();
   EXPECT_TRUE(ListCopiers().copiers(0).draining());
+  // It would be served first, were both able.
+  ScriptedCopier other(server_);
+  ASSERT_GT(other.Hello("other"), 0);
   copier_ = std::make_unique<ScriptedCopier>(server_);
   v1::Hello hello = ScriptedCopier::MakeHello("copier-1");
   hello.set_session_number(session_);
+  v1::HeldLease& lease = *hello.add_held();
+  lease.set_unit(held.unit());
+  lease.set_token(held.token());
   ASSERT_EQ(copier_->Hello(hello), session_);
-  ScriptedCopier other(server_);
-  ASSERT_GT(other.Hello("other"), 0);
-  Publish("hz-1", {"k"});
-  other.AwaitGrant(v1::Lease::CHANGES);
+  const auto revoke = copier_->Await(ScriptedCopier::Response::kRevoke);
+  ASSERT_TRUE(revoke.has_value());
+  EXPECT_EQ(revoke->revoke().unit(), held.unit());
+  copier_->Release(held, "REVOKED");
+  EXPECT_EQ(other.AwaitGrant(v1::Lease::CHANGES).unit(), held.unit());
 }
 
 TEST_F(CopiersTest, ADrainIsAuditedOnce) {

@@ -113,6 +113,8 @@ constexpr Elsewhere kElsewhere[] = {
      "AfterTheLastAttemptItIsADeadLetter"},
     {"kObjectAttemptsMax", "rpc/failed_objects_test.cc",
      "FromTheLaneToADeadLetterAndBack"},
+    {"kOutageMax", "core/object_lane_test.cc",
+     "AnOutageOfTheStoreMayOutliveAllAttempts"},
     {"kLaneLossesMax", "core/object_lane_test.cc",
      "ALaneThatLosesItsCopiersIsWorkedOnSerially"},
     // The server tells it, the copier keeps it.

@@ -283,5 +283,62 @@ TEST_P(UpgradeTest, ChangesAreMadeAndTold) {
   EXPECT_EQ(grant->grant().rule(), "buckets/logs/rules/dr");
 }
 
+// Version 3 had objects apart, verifications and a log that overflowed.
+TEST(UpgradeOf3Test, ObjectsApartAndAResyncGoOn) {
+  constexpr char kSick[] = "buckets/sick/rules/r";
+  constexpr char kArt[] = "buckets/art/rules/dr";
+  test::TestServer server({.prepare = [](const std::string& path) {
+    test::MakeGolden(3, path);
+  }});
+  v1::ListFailedObjectsResponse failed;
+  ASSERT_TRUE(Call(server.rules(), &Rules::ListFailedObjects,
+                   FromJson<v1::ListFailedObjectsRequest>(
+                       absl::StrCat(R"({"parent":")", kSick, R"("})")),
+                   &failed)
+                  .ok());
+  std::vector<std::string> shown;
+  for (const v1::FailedObject& object : failed.failed_objects()) {
+    shown.push_back(absl::StrCat(
+        object.key(), " ", v1::FailedObject::State_Name(object.state())));
+  }
+  EXPECT_THAT(shown, ElementsAre("a/dead DEAD", "a/gone DEAD",
+                                 "d/waiting RETRYING"));
+  const v1::RuleProgress sick = server.Progress(kSick);
+  EXPECT_TRUE(test::AddsUp(sick)) << sick.DebugString();
+  EXPECT_EQ(sick.live().failed(), 1);
+  EXPECT_EQ(sick.verification().equal(), 2);
+
+  v1::RetryFailedObjectsResponse retried;
+  ASSERT_TRUE(Call(server.rules(), &Rules::RetryFailedObjects,
+                   FromJson<v1::RetryFailedObjectsRequest>(absl::StrCat(
+                       R"({"name":")", kSick,
+                       R"(","selection":{"prefix":"a/"}})")),
+                   &retried)
+                  .ok());
+  EXPECT_EQ(retried.objects(), 2);
+  EXPECT_EQ(server.Progress(kSick).live().failed(), 0);
+  ScriptedCopier copier(server);
+  ASSERT_GT(copier.Hello("copier-3"), 0);
+  v1::Lease object;
+  while (object.kind() != v1::Lease::OBJECT) {
+    const auto grant = copier.Await(ScriptedCopier::Response::kGrant);
+    ASSERT_TRUE(grant.has_value());
+    object = grant->grant();
+  }
+  EXPECT_EQ(object.rule(), kSick);
+  EXPECT_THAT(object.object().key(), testing::StartsWith("a/"));
+
+  EXPECT_EQ(server.Progress(kArt).live().resync(), 300'000);
+  ASSERT_TRUE(Call(server.rules(), &Rules::ResumeRule,
+                   FromJson<v1::ResumeRuleRequest>(
+                       absl::StrCat(R"({"name":")", kArt, R"("})")))
+                  .ok());
+  EXPECT_TRUE(test::Eventually([&] {
+    const v1::RuleProgress art = server.Progress(kArt);
+    EXPECT_TRUE(test::AddsUp(art)) << art.DebugString();
+    return art.verification().cause() == v1::Verification::LOG_OVERFLOW;
+  }));
+}
+
 }  // namespace
 }  // namespace crr

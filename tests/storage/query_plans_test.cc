@@ -62,11 +62,8 @@ const std::set<std::string>& AllowedScans() {
       // Rules that have a log.
       "SCAN c USING INDEX rule_counters_with_log",
       "SCAN rule_counters USING INDEX rule_counters_with_log",
-      // Objects apart, rules in a resync, and those that did not balance: few,
-      // or an alarm.
-      "SCAN every_object",
-      "SCAN w USING COVERING INDEX object_work_by_event",
-      "SCAN w USING INDEX object_work_by_event",
+      // Rules with objects apart, in a resync, and those that did not balance.
+      "SCAN o USING INDEX rule_counters_with_objects",
       "SCAN q USING INDEX rules_by_resync",
       "SCAN unfinished",
       "SCAN rule_counters USING INDEX rule_counters_imbalanced",

@@ -83,18 +83,24 @@ const std::pair<const char*, const char*> kInvariants[] = {
      "SELECT o.key FROM object_work o "
      "LEFT JOIN leases l ON l.unit_id = o.unit_id "
      "WHERE granted > generation OR (l.unit_id IS NOT NULL AND granted = 0)"},
-    {"a verification under way has units, and no other",
-     "SELECT rule_uid FROM verifications v WHERE (end_time_us IS NULL) <> "
+    {"a verification under way has units, but where another will follow, and "
+     "no other has",
+     "SELECT rule_uid FROM verifications v JOIN rules r USING (rule_uid) "
+     "WHERE (end_time_us IS NULL) <> "
      "EXISTS (SELECT 1 FROM work_units u WHERE u.rule_uid = v.rule_uid "
-     "AND (u.kind = 6 OR (u.kind = 2 AND u.partition = 1)))"},
+     "AND (u.kind = 6 OR (u.kind = 2 AND u.partition = 1))) "
+     "AND NOT (end_time_us IS NULL AND r.resync <> 0)"},
     {"a verification counts what it compared",
      "SELECT rule_uid FROM verifications v WHERE compared <> equal + "
      "(SELECT coalesce(sum(objects), 0) FROM verification_differences d "
      "WHERE d.rule_uid = v.rule_uid)"},
-    {"a resync that dropped its log has its verification",
-     "SELECT r.rule_uid FROM rules r WHERE resync = 2 AND NOT EXISTS "
-     "(SELECT 1 FROM verifications v WHERE v.rule_uid = r.rule_uid "
-     "AND v.end_time_us IS NULL)"},
+    {"a resync that dropped its log has its verification, after its history",
+     "SELECT r.rule_uid FROM rules r WHERE resync = 2 "
+     "AND NOT EXISTS (SELECT 1 FROM verifications v "
+     "WHERE v.rule_uid = r.rule_uid AND v.end_time_us IS NULL) "
+     "AND NOT EXISTS (SELECT 1 FROM work_units u "
+     "WHERE u.rule_uid = r.rule_uid "
+     "AND (u.kind = 3 OR (u.kind = 2 AND u.partition = 0)))"},
     {"a resync has a floor (I7)",
      "SELECT rule_uid FROM rules "
      "WHERE (resync <> 0) <> (resync_floor_us IS NOT NULL)"},
