@@ -1,0 +1,77 @@
+"""The server's disk runs full under load, for longer than a lease outlives its
+copier, and has room again: nothing is lost, no session either."""
+
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import grpc
+
+from chaos import ChaosTest
+from harness import crr, wait
+from load import publish
+
+
+class DiskFullTest(ChaosTest):
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="crr-disk-")
+        self.addCleanup(folder.cleanup)
+        self.disk = pathlib.Path(folder.name)
+        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "crr",
+                                self.disk], capture_output=True, text=True)
+        if mount.returncode:
+            self.skipTest(mount.stderr.splitlines()[0])
+        self.addCleanup(subprocess.run, ["umount", "--lazy", self.disk],
+                        check=True)
+        self.server_flags = (f"--storage=sqlite:{self.disk}/crr.db",)
+        super().setUp()
+
+    def fill_up(self):
+        """As somebody else may."""
+        with (self.disk / "ballast").open("wb", buffering=0) as ballast:
+            with self.assertRaises(OSError):
+                while ballast.write(b"b" * 4096):
+                    pass
+
+    def refuses(self):
+        """Whether changes are refused. Until they are, they take the room that
+        the database's own files have."""
+        try:
+            publish(self.cluster, self.source,
+                    [f"none/{i}/" + "k" * 900 for i in range(100)])
+            return False
+        except grpc.RpcError as error:
+            refusal = crr.Refusal(error)
+            self.assertEqual((refusal.code, refusal.reason),
+                             ("RESOURCE_EXHAUSTED", "STORAGE_FULL"))
+            return True
+
+    def sessions(self):
+        copiers = self.cluster.client.call("AdminService.ListCopiers", {})
+        return {copier["name"]: (copier["sessionNumber"], copier["connected"])
+                for copier in copiers["copiers"]}
+
+    def test_full_for_longer_than_a_lease_lives(self):
+        self.begin()
+        self.start_copier()
+        self.hurry()
+        sessions = self.sessions()
+        self.assertEqual(len(sessions), 2)
+        self.fill_up()
+        wait("writes are refused", self.refuses)
+        # Twice as long as a copier that is not heard keeps its leases.
+        until = time.monotonic() + 3 * self.ttl
+        while time.monotonic() < until:
+            self.assertTrue(self.refuses())
+            # Heartbeats and whoever only asks are answered.
+            self.assertEqual(self.sessions(), sessions)
+            self.assert_balanced(self.rule)
+        # last_sync_time does not run ahead, either.
+        self.writer.wait_operations(20)
+        self.checker.wait_looks(1)
+        self.assertTrue(self.refuses())
+        (self.disk / "ballast").unlink()
+        self.end()
+        self.assertEqual(self.sessions(), sessions)
