@@ -3,10 +3,12 @@
 import concurrent.futures
 import datetime
 import re
+import unittest
 
 import truth
 from chaos import ChaosTest
 from harness import ALL, crr, seconds_of, wait
+from load import sizes_of
 
 WAITS = 500 if ALL else 50
 AT_ONCE = 5
@@ -14,6 +16,16 @@ AT_ONCE = 5
 WAITS_PER_KILL = 10
 
 DIFFERENCE = re.compile(r"(?:differs|only in A|only in B): (.*)")
+
+
+def faults(history, time, sizes, differing):
+    """What is wrong after WaitForSync(`time`) with a replica that is then
+    listed, as `sizes`, and then compared: `differing` are the keys that were
+    not equal. A key that moves on may differ, but not be older than `time`."""
+    return truth.lies(history, time, sizes) + [
+        f"{key} differs, and was last written before {time}: {history.get(key)}"
+        for key in differing
+        if not truth.unfinished_before(history.get(key), time)]
 
 
 class WaitForSyncTest(ChaosTest):
@@ -38,19 +50,14 @@ class WaitForSyncTest(ChaosTest):
         self.end()
 
     def wait_and_compare(self):
+        # So that there is something to wait for.
+        self.writer.wait_operations(1)
         now = datetime.datetime.now(datetime.timezone.utc)
-        written = now.timestamp()
         self.wait_for_sync(now)
+        listed = wait("a listing", self.listing, 60)
         differences = wait("a compare", self.differences, 60)
-        history = self.history.snapshot()
-        for key in differences["keys"]:
-            self.assertTrue(truth.unfinished_before(history[key], written),
-                            f"{key} differs, and was last written before "
-                            f"{written}: {history[key]}")
-        # There was something to be wrong about, beside what was in motion.
-        self.assertTrue(any(
-            not truth.unfinished_before(operations, written)
-            and operations[-1].number > 1 for operations in history.values()))
+        self.assertEqual([], faults(self.history.snapshot(), now.timestamp(),
+                                    listed["sizes"], differences["keys"]))
 
     def wait_for_sync(self, time):
         """Asks until there is an answer: the server may be killed meanwhile."""
@@ -68,6 +75,12 @@ class WaitForSyncTest(ChaosTest):
         said = seconds_of(answer["live"]["lastSyncTime"])
         self.assertGreater(said, time.timestamp() - 1e-6)
 
+    def listing(self):
+        """What the destination holds now; nothing while the server is away."""
+        done = self.cluster.crrctl("object", "ls", self.destination,
+                                   check=False)
+        return {"sizes": sizes_of(done.stdout)} if not done.returncode else None
+
     def differences(self):
         """The keys that differ now; nothing while the server is away."""
         done = self.cluster.crrctl("compare", self.source, self.destination,
@@ -81,3 +94,29 @@ class WaitForSyncTest(ChaosTest):
         self.assertIn(f"equal: {len(keys)} differences" if keys else "equal: ",
                       lines[-1])
         return {"keys": keys}
+
+
+class FaultsTest(unittest.TestCase):
+    """The check above sees what it is there for."""
+
+    def faults(self, sizes, differing):
+        log = truth.History()
+        for key, times in (("still", (10, 20)), ("moving", (10, 20, None))):
+            for finished in times:
+                log.begin(key, True).finished = finished
+        return len(faults(log.snapshot(), 30, sizes, differing))
+
+    def test_what_moves_on_may_differ(self):
+        for reached in (2, 3):
+            self.assertEqual(self.faults({"still": 2, "moving": reached},
+                                         ["moving"]), 0)
+
+    def test_an_older_write_of_what_moves_on_is_missing(self):
+        self.assertEqual(self.faults({"still": 2, "moving": 1}, ["moving"]), 1)
+        self.assertEqual(self.faults({"still": 2}, ["moving"]), 1)
+
+    def test_what_does_not_move_differs(self):
+        self.assertEqual(self.faults({"still": 2, "moving": 2}, ["still"]), 1)
+
+    def test_what_nobody_wrote(self):
+        self.assertEqual(self.faults({"still": 2, "moving": 2}, ["alien"]), 1)
