@@ -35,22 +35,68 @@ class ChaosTest(E2eTest):
             "maxLeases": 4, "maxBytesPerSecond": 4 * per_lease})
         self.checker = Checker(self.cluster, self.rule, self.destination,
                                self.history)
-        self.writer = Writer(self.cluster, self.source, self.history,
-                             (keys[::8] if touch_history else [])
-                             + [f"new/{i}" for i in range(30)])
+        self.keys = ((keys[::8] if touch_history else [])
+                     + [f"new/{i}" for i in range(30)])
         if not touch_history:
             # New keys are none of it, either, once it is listed.
             wait("the history is listed", lambda: self.cluster.historical(
                 self.rule).get("inventoryComplete"))
-        for thread in (self.checker, self.writer):
-            self.addCleanup(thread.finish)
-            thread.start()
+        self.addCleanup(self.checker.finish)
+        self.checker.start()
+        self.start_writer()
         wait("the first begins", lambda: self.cluster.done(self.rule) > 0)
+
+    def start_writer(self, operations=0):
+        """Starts to write, after `operations` of a writer before."""
+        self.writer = Writer(self.cluster, self.source, self.history,
+                             self.keys, seed=operations + 1)
+        self.writer.operations = operations
+        self.addCleanup(self.writer.finish)
+        self.writer.start()
 
     def start_copier(self, **options):
         copier = self.cluster.copier(f"c{len(self.cluster.processes)}",
                                      **options)
         self.copiers.append(copier)
+
+    def leases(self, kind):
+        """Who holds the rule's leases, by token."""
+        return {int(lease["token"]): lease["copier"].removeprefix("copiers/")
+                for lease in self.cluster.client.call(
+                    "AdminService.ListLeases", {"rule": self.rule}).get(
+                        "leases", []) if lease["kind"] == kind}
+
+    def pop_holder(self, kind):
+        """Takes a copier that has such a lease from those that work."""
+        holders = wait(f"a lease of {kind}", lambda: self.leases(kind))
+        name = next(iter(holders.values()))
+        copier = next(c for c in self.copiers if c.name == name)
+        self.copiers.remove(copier)
+        return copier
+
+    def assert_taken_over(self, what, kind, before, begun, copier=None):
+        """Checks how long after `begun` no lease lives that `copier`, or
+        anybody, held `before`, and one does that was granted since: no longer
+        than ttl, grace and 1 s."""
+        lost = {token for token, holder in before.items()
+                if copier in (None, holder)}
+        self.assertTrue(lost, f"{what}: nothing of {kind} was lost")
+
+        def others_have_it():
+            # Not by unit: a log may go on under another.
+            now = self.leases(kind)
+            return (lost.isdisjoint(now)
+                    and max(now, default=0) > max(before))
+        wait(f"{what}: {kind} is taken over", others_have_it, 10 * self.ttl)
+        self.assert_in_time(f"{what}: {kind} taken over",
+                            time.monotonic() - begun)
+
+    def assert_in_time(self, what, *took):
+        """The longest must do."""
+        took, bound = max(took), 1.5 * self.ttl + 1
+        print(f"{what} after {took:.2f} s of {bound} s ... ", end="",
+              flush=True)
+        self.assertLessEqual(took, bound)
 
     def freeze(self, process):
         self.addCleanup(process.thaw)
@@ -64,6 +110,12 @@ class ChaosTest(E2eTest):
             "rule": {"name": self.rule, "limits": {}}, "updateMask": "limits"})
         self.cluster.wait_backfilled(self.rule)
         self.checker.wait_looks(1)
+
+    def compare(self):
+        """The writer rests meanwhile."""
+        self.writer.finish()
+        self.assert_in_step()
+        self.start_writer(self.writer.operations)
 
     def end(self):
         """The writer ends, and everything it wrote is there."""
