@@ -131,6 +131,10 @@ TEST_F(LogStatusTest, ObjectsApartAreUnfinishedToo) {
                       .last_failure = Ago(1)};
       if (!dead) work.unit_id = unit;
       object_work_table::Put(txn, work);
+      // As of one change.
+      RuleCounters delta;
+      (dead ? delta.failed : delta.apart) = 1;
+      rule_table::AddCounters(txn, rule, delta);
     });
   };
   Settle(rule, 1);
