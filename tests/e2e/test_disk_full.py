@@ -9,7 +9,7 @@ import time
 import grpc
 
 from chaos import ChaosTest
-from harness import crr, wait
+from harness import HANGZHOU, SHANGHAI, crr, wait
 from load import publish
 
 
@@ -35,12 +35,22 @@ class DiskFullTest(ChaosTest):
                 while ballast.write(b"b" * 4096):
                     pass
 
+    def pause_another(self):
+        """A rule whose log takes room and gives none back."""
+        self.cluster.bucket("paused-src", HANGZHOU)
+        self.cluster.bucket("paused-dst", SHANGHAI)
+        name = {"name": self.cluster.rule("paused-src", "paused-dst")}
+        call = self.cluster.client.call
+        wait("it is active", lambda: call(
+            "ReplicationService.GetRule", name)["state"] == "ACTIVE")
+        call("ReplicationService.PauseRule", name)
+
     def refuses(self):
         """Whether changes are refused. Until they are, they take the room that
-        the database's own files have."""
+        the database's own files have, or that the copiers have just made."""
         try:
-            publish(self.cluster, self.source,
-                    [f"none/{i}/" + "k" * 900 for i in range(100)])
+            publish(self.cluster, "paused-src",
+                    [f"{i}/" + "k" * 900 for i in range(1000)])
             return False
         except grpc.RpcError as error:
             refusal = crr.Refusal(error)
@@ -59,6 +69,7 @@ class DiskFullTest(ChaosTest):
         self.hurry()
         sessions = self.sessions()
         self.assertEqual(len(sessions), 2)
+        self.pause_another()
         self.fill_up()
         wait("writes are refused", self.refuses)
         # Twice as long as a copier that is not heard keeps its leases.
