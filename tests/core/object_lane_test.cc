@@ -24,7 +24,7 @@ using ::testing::IsEmpty;
 using Kind = LeaseEnd::Kind;
 using Result = CheckpointOutcome::Result;
 
-constexpr LeaseEnd kLost{.kind = Kind::kLost};
+const LeaseEnd kLost{.kind = Kind::kLost};
 
 class ObjectLaneTest : public ::testing::Test {
  protected:
