@@ -118,7 +118,7 @@ class SessionStream final
     if (!waits_for_answer_) NextRead();
   }
 
-  void OnQueued(int64_t bytes) override {
+  void OnQueued(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) override {
     streams_.queued_bytes_ += bytes;
     if (!starved_ || bytes > 0 ||
         waiting_bytes_ > limits::kStreamOutboxBytesMax / 2 ||
