@@ -106,7 +106,7 @@ class FailedObjectsTest : public test::RuleWorld {
   }
   v1::RuleProgress::Live Live() { return Progress(rule_).live(); }
   absl::Time SyncTime() {
-    const auto& time = Live().last_sync_time();
+    const google::protobuf::Timestamp time = Live().last_sync_time();
     return absl::FromUnixSeconds(time.seconds()) +
            absl::Nanoseconds(time.nanos());
   }

@@ -37,7 +37,8 @@ class LogOverflowTest : public test::RuleWorld {
     publisher_.Sync(++batches_);
   }
   absl::Time SyncTime() {
-    const auto& time = Progress(rule_).live().last_sync_time();
+    const google::protobuf::Timestamp time =
+        Progress(rule_).live().last_sync_time();
     return absl::FromUnixSeconds(time.seconds()) +
            absl::Nanoseconds(time.nanos());
   }
