@@ -70,8 +70,6 @@ CREATE TABLE object_work (
   -- A begun upload at the destination; empty for none.
   upload_id        TEXT    NOT NULL DEFAULT '',
   upload_etag      TEXT    NOT NULL DEFAULT '',
-  -- The most parts that any of its uploads had.
-  parts_most       INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (rule_uid, key)
 ) STRICT, WITHOUT ROWID;
 -- Serves: the oldest change that stands here.

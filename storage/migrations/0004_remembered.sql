@@ -4,6 +4,9 @@
 ALTER TABLE rules ADD COLUMN resync_since_us INTEGER;
 UPDATE rules SET resync_since_us = update_time_us WHERE resync <> 0;
 
+-- The most parts that any upload of the object had.
+ALTER TABLE object_work ADD COLUMN parts_most INTEGER NOT NULL DEFAULT 0;
+
 -- Whether an operator asked the copier for all its leases.
 ALTER TABLE sessions ADD COLUMN draining INTEGER NOT NULL DEFAULT 0
   CHECK (draining IN (0, 1));
