@@ -1,9 +1,8 @@
 -- A database as the server of schema version 3 left it: that of version 2,
 -- taken over, with a rule `sick` that has dead letters of history and of a
 -- change, an object that waits, a verification, and a change in its log; and
--- the rule of `art`, paused, whose log overflowed. Written by a
--- build of the next version, whose one column more was taken out by hand;
--- printed by sqlite3's .dump.
+-- the rule of `art`, paused, whose log overflowed. Written by that server,
+-- printed by sqlite3's .dump; never to be changed.
 PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;
 CREATE TABLE server (
@@ -26,8 +25,8 @@ CREATE TABLE regions (
 ) STRICT;
 INSERT INTO regions VALUES('oss-cn-hangzhou',1,'Hangzhou','/data/oss-cn-hangzhou','',1800000000000000,1795326411563645);
 INSERT INTO regions VALUES('oss-cn-shanghai',1,'China (Shanghai)','/data/oss-cn-shanghai','',1800000000000000,1800000000000000);
-INSERT INTO regions VALUES('oss-cn-qingdao',1,'China (Qingdao)','/data/oss-cn-qingdao','',1800000000000000,1795338952334891);
-INSERT INTO regions VALUES('oss-cn-beijing',1,'China (Beijing)','/data/oss-cn-beijing','',1800000000000000,1795338952337598);
+INSERT INTO regions VALUES('oss-cn-qingdao',1,'China (Qingdao)','/data/oss-cn-qingdao','',1800000000000000,1795349467821086);
+INSERT INTO regions VALUES('oss-cn-beijing',1,'China (Beijing)','/data/oss-cn-beijing','',1800000000000000,1795349467824564);
 INSERT INTO regions VALUES('oss-cn-zhangjiakou',1,'China (Zhangjiakou)',NULL,'',1800000000000000,1800000000000000);
 INSERT INTO regions VALUES('oss-cn-huhehaote',1,'China (Hohhot)',NULL,'',1800000000000000,1800000000000000);
 INSERT INTO regions VALUES('oss-cn-wulanchabu',1,'China (Ulanqab)',NULL,'',1800000000000000,1800000000000000);
@@ -99,8 +98,8 @@ INSERT INTO buckets VALUES('docs-dr','oss-cn-hangzhou',0,0,'acme',18000000000000
 INSERT INTO buckets VALUES('art','oss-cn-shanghai',0,0,'acme',1800000000000000,1800000000000000);
 INSERT INTO buckets VALUES('art-dr','oss-cn-hangzhou',0,0,'acme',1800000000000000,1800000000000000);
 INSERT INTO buckets VALUES('spare','oss-ap-southeast-2',2,0,'other',1800000000000000,1800000000000000);
-INSERT INTO buckets VALUES('sick','oss-cn-qingdao',0,0,'acme',1795338952465561,1795338952465561);
-INSERT INTO buckets VALUES('sick-dr','oss-cn-beijing',0,0,'acme',1795338952472763,1795338952472763);
+INSERT INTO buckets VALUES('sick','oss-cn-qingdao',0,0,'acme',1795349467891132,1795349467891132);
+INSERT INTO buckets VALUES('sick-dr','oss-cn-beijing',0,0,'acme',1795349467893660,1795349467893660);
 CREATE TABLE pairings (
   bucket     TEXT    NOT NULL PRIMARY KEY,
   peer       TEXT    NOT NULL,
@@ -154,8 +153,8 @@ INSERT INTO rules VALUES(1,'photos','photos-dr','dr',1,1,1,0,'',3,1000000,2,'sou
 INSERT INTO rules VALUES(2,'videos','videos-us','dr',1,0,2,1,'key-1',0,0,2,'source-id','destination-id',9,11,1800000000000000,1795326411408704,1800000000000000,0,2,NULL,0,1);
 INSERT INTO rules VALUES(3,'logs','logs-sy','dr',2,0,2,0,'',0,0,1,'','',2,1,1800000000000000,1800000000000000,0,0,2,NULL,0,1);
 INSERT INTO rules VALUES(4,'mail','mail-dr','dr',1,0,1,0,'',0,0,1,'','',1,1,1800000000000000,1800000000000000,0,0,2,NULL,0,1);
-INSERT INTO rules VALUES(6,'art','art-dr','dr',1,0,1,0,'',0,0,3,'source-id','destination-id',5001,2,1800000000000000,1800000000000000,1800000000000000,1,2,1795338964223069,1,2);
-INSERT INTO rules VALUES(7,'sick','sick-dr','r',1,1,1,0,'',0,0,2,'1512f9949ff91cf0170ee1e943bbb38f','1fd39ff53dbdaa0c9c0298890a10937d',5,34,1795338952584141,1795338952677999,1795338952677999,0,2,NULL,0,1);
+INSERT INTO rules VALUES(6,'art','art-dr','dr',1,0,1,0,'',0,0,3,'source-id','destination-id',5001,2,1800000000000000,1800000000000000,1800000000000000,1,2,1795349479859842,1,2);
+INSERT INTO rules VALUES(7,'sick','sick-dr','r',1,1,1,0,'',0,0,2,'6f92a105fbd6dc8161cf685d53c93124','5f5e572ce8549e02a2a5d73fd373fb50',5,34,1795349467975456,1795349468025174,1795349468025174,0,2,NULL,0,1);
 CREATE TABLE rule_prefixes (
   rule_uid INTEGER NOT NULL REFERENCES rules (rule_uid) ON DELETE CASCADE,
   prefix   BLOB    NOT NULL CHECK (length(prefix) BETWEEN 1 AND 1023),
@@ -181,12 +180,12 @@ CREATE TABLE rule_conditions (
   since_us INTEGER NOT NULL,
   PRIMARY KEY (rule_uid, type, unit_id)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',2,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795338955311175);
-INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',4,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795338955311040);
-INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',5,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795338955313052);
-INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',7,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795338955311017);
+INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',2,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795349470797197);
+INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',4,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795349470797533);
+INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',5,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795349470799082);
+INSERT INTO rule_conditions VALUES(1,'LANE_FAILING',7,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795349470796280);
 INSERT INTO rule_conditions VALUES(1,'OBJECT_FAILING',4,'a/3x: ACCESS_DENIED: the store says no',1800000000000000);
-INSERT INTO rule_conditions VALUES(2,'LANE_FAILING',8,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795338955311054);
+INSERT INTO rule_conditions VALUES(2,'LANE_FAILING',8,'STORE_UNREACHABLE: UNAVAILABLE: there is no store at /data/oss-cn-hangzhou',1795349470797607);
 CREATE TABLE rule_counters (
   rule_uid           INTEGER NOT NULL PRIMARY KEY
                      REFERENCES rules (rule_uid) ON DELETE CASCADE,
@@ -235,7 +234,7 @@ INSERT INTO change_segments VALUES(2,2,0,1,5,1800000000000000,389066009217702300
 INSERT INTO change_segments VALUES(3,2,0,6,6,1800000009000000,3890660092177023012,33,X'0a1f0a0e6275636b6574732f766964656f731203762f3920012a060889a4a7da06',NULL);
 INSERT INTO change_segments VALUES(4,3,0,1,1,1800000000000000,3890660092177023015,31,X'0a1d0a0c6275636b6574732f6c6f677312036c2f3120012a060880a4a7da06',NULL);
 INSERT INTO change_segments VALUES(5,2,0,7,8,1800000001000000,3536099744344440836,79,X'0a260a0e6275636b6574732f766964656f731205762f62696720012a060881a4a7da0630c0a8a5040a250a0e6275636b6574732f766964656f731207762f736d616c6c20012a060882a4a7da06300a',1800000002000000);
-INSERT INTO change_segments VALUES(6,7,0,4,4,1795338963746616,587561386263969818,75,X'0a490a0c6275636b6574732f7369636b1205652f6e657720012a0c08d3e58ad80610c0e981e40230033a203432363832303761353935393031366434646237333038386163653633316238',1795338963746616);
+INSERT INTO change_segments VALUES(6,7,0,4,4,1795349479574355,2854401527953489946,75,X'0a490a0c6275636b6574732f7369636b1205652f6e657720012a0c08e7b78bd80610b8ecef910230033a203432363832303761353935393031366434646237333038386163653633316238',1795349479574355);
 CREATE TABLE sessions (
   session_number INTEGER NOT NULL PRIMARY KEY,
   copier         TEXT    NOT NULL,
@@ -255,7 +254,7 @@ CREATE TABLE publishers (
 ) STRICT;
 INSERT INTO publishers VALUES('gateway',1,'oss-cn-hangzhou',7,5,1800000000000000);
 INSERT INTO publishers VALUES('log-shipper',2,'logs',1,1,1800000000000000);
-INSERT INTO publishers VALUES('n-oss-cn-qingdao',1,'oss-cn-qingdao',1795338952448066,7,1795338952454203);
+INSERT INTO publishers VALUES('n-oss-cn-qingdao',1,'oss-cn-qingdao',1795349467859747,7,1795349467865941);
 CREATE TABLE requests (
   caller         TEXT    NOT NULL,
   method         TEXT    NOT NULL,
@@ -281,12 +280,12 @@ CREATE TABLE audit_events (
 ) STRICT;
 INSERT INTO audit_events VALUES(1,1795326411408708,'ipv4:127.0.0.1:46916','crr.v1.ReplicationService/UpdateRule','buckets/videos/rules/dr','{"name":"buckets/videos/rules/dr","sourceBucket":"buckets/videos","destinationBucket":"buckets/videos-us","prefixes":[],"operations":"ADD_DELETE_CHANGE","transfer":"ACCELERATED","sseKms":{"replicate":true,"replicaKmsKey":"key-1"},"labels":{},"state":"ACTIVE","conditions":[],"etag":"9f19614faaadfe63","replicateHistorical":false,"createTime":"2027-01-15T08:00:00Z","updateTime":"2027-01-15T08:00:00Z"}','{"name":"buckets/videos/rules/dr","sourceBucket":"buckets/videos","destinationBucket":"buckets/videos-us","prefixes":[],"operations":"ADD_DELETE_CHANGE","transfer":"ACCELERATED","sseKms":{"replicate":true,"replicaKmsKey":"key-1"},"labels":{"tier":"1"},"state":"ACTIVE","conditions":[],"etag":"92af2753a3547384","replicateHistorical":false,"createTime":"2027-01-15T08:00:00Z","updateTime":"2026-11-22T05:46:51.408704Z"}','');
 INSERT INTO audit_events VALUES(2,1795326411563650,'ipv4:127.0.0.1:46920','crr.v1.RegionService/UpdateRegion','regions/oss-cn-hangzhou','{"name":"regions/oss-cn-hangzhou","area":"MAINLAND_CHINA","displayName":"China (Hangzhou)","store":{"local":{"root":"/data/oss-cn-hangzhou"}},"credentials":"","etag":"4a81eabb92e65102","createTime":"2027-01-15T08:00:00Z","updateTime":"2027-01-15T08:00:00Z"}','{"name":"regions/oss-cn-hangzhou","area":"MAINLAND_CHINA","displayName":"Hangzhou","store":{"local":{"root":"/data/oss-cn-hangzhou"}},"credentials":"","etag":"a1f16f14a7902e47","createTime":"2027-01-15T08:00:00Z","updateTime":"2026-11-22T05:46:51.563645Z"}','');
-INSERT INTO audit_events VALUES(3,1795338952334894,'ipv4:127.0.0.1:58072','crr.v1.RegionService/UpdateRegion','regions/oss-cn-qingdao','{"name":"regions/oss-cn-qingdao","area":"MAINLAND_CHINA","displayName":"China (Qingdao)","credentials":"","etag":"a72395cf47381e08","createTime":"2027-01-15T08:00:00Z","updateTime":"2027-01-15T08:00:00Z"}','{"name":"regions/oss-cn-qingdao","area":"MAINLAND_CHINA","displayName":"China (Qingdao)","store":{"local":{"root":"/data/oss-cn-qingdao"}},"credentials":"","etag":"b22b9459c209d5e5","createTime":"2027-01-15T08:00:00Z","updateTime":"2026-11-22T09:15:52.334891Z"}','');
-INSERT INTO audit_events VALUES(4,1795338952337600,'ipv4:127.0.0.1:58072','crr.v1.RegionService/UpdateRegion','regions/oss-cn-beijing','{"name":"regions/oss-cn-beijing","area":"MAINLAND_CHINA","displayName":"China (Beijing)","credentials":"","etag":"3883304909d42647","createTime":"2027-01-15T08:00:00Z","updateTime":"2027-01-15T08:00:00Z"}','{"name":"regions/oss-cn-beijing","area":"MAINLAND_CHINA","displayName":"China (Beijing)","store":{"local":{"root":"/data/oss-cn-beijing"}},"credentials":"","etag":"1dbb883185b729ad","createTime":"2027-01-15T08:00:00Z","updateTime":"2026-11-22T09:15:52.337598Z"}','');
-INSERT INTO audit_events VALUES(5,1795338952465570,'ipv4:127.0.0.1:58072','crr.v1.BucketService/CreateBucket','buckets/sick','','{"name":"buckets/sick","region":"regions/oss-cn-qingdao","versioning":"UNVERSIONED","owner":"acme","etag":"55972bd390275393","transferAcceleration":false,"createTime":"2026-11-22T09:15:52.465561Z","updateTime":"2026-11-22T09:15:52.465561Z"}','');
-INSERT INTO audit_events VALUES(6,1795338952472771,'ipv4:127.0.0.1:58072','crr.v1.BucketService/CreateBucket','buckets/sick-dr','','{"name":"buckets/sick-dr","region":"regions/oss-cn-beijing","versioning":"UNVERSIONED","owner":"acme","etag":"563dd2a16b05ab66","transferAcceleration":false,"createTime":"2026-11-22T09:15:52.472763Z","updateTime":"2026-11-22T09:15:52.472763Z"}','');
-INSERT INTO audit_events VALUES(7,1795338952584159,'ipv4:127.0.0.1:58072','crr.v1.ReplicationService/CreateRule','buckets/sick/rules/r','','{"name":"buckets/sick/rules/r","sourceBucket":"buckets/sick","destinationBucket":"buckets/sick-dr","prefixes":[],"operations":"ADD_DELETE_CHANGE","transfer":"STANDARD","labels":{},"state":"STARTING","conditions":[],"etag":"1ad3977d21211f17","replicateHistorical":true,"createTime":"2026-11-22T09:15:52.584141Z","updateTime":"2026-11-22T09:15:52.584141Z"}','');
-INSERT INTO audit_events VALUES(8,1795338956274814,'ipv4:127.0.0.1:58072','crr.v1.ReplicationService/VerifyRule','buckets/sick/rules/r','','{"cause":"REQUESTED","readBytes":false,"differences":{},"samples":[],"number":"1","startTime":"2026-11-22T09:15:56.274813Z","compared":"0","equal":"0"}','');
+INSERT INTO audit_events VALUES(3,1795349467821090,'ipv4:127.0.0.1:39748','crr.v1.RegionService/UpdateRegion','regions/oss-cn-qingdao','{"name":"regions/oss-cn-qingdao","area":"MAINLAND_CHINA","displayName":"China (Qingdao)","credentials":"","etag":"a72395cf47381e08","createTime":"2027-01-15T08:00:00Z","updateTime":"2027-01-15T08:00:00Z"}','{"name":"regions/oss-cn-qingdao","area":"MAINLAND_CHINA","displayName":"China (Qingdao)","store":{"local":{"root":"/data/oss-cn-qingdao"}},"credentials":"","etag":"b22b9459c209d5e5","createTime":"2027-01-15T08:00:00Z","updateTime":"2026-11-22T12:11:07.821086Z"}','');
+INSERT INTO audit_events VALUES(4,1795349467824565,'ipv4:127.0.0.1:39748','crr.v1.RegionService/UpdateRegion','regions/oss-cn-beijing','{"name":"regions/oss-cn-beijing","area":"MAINLAND_CHINA","displayName":"China (Beijing)","credentials":"","etag":"3883304909d42647","createTime":"2027-01-15T08:00:00Z","updateTime":"2027-01-15T08:00:00Z"}','{"name":"regions/oss-cn-beijing","area":"MAINLAND_CHINA","displayName":"China (Beijing)","store":{"local":{"root":"/data/oss-cn-beijing"}},"credentials":"","etag":"1dbb883185b729ad","createTime":"2027-01-15T08:00:00Z","updateTime":"2026-11-22T12:11:07.824564Z"}','');
+INSERT INTO audit_events VALUES(5,1795349467891145,'ipv4:127.0.0.1:39748','crr.v1.BucketService/CreateBucket','buckets/sick','','{"name":"buckets/sick","region":"regions/oss-cn-qingdao","versioning":"UNVERSIONED","owner":"acme","etag":"810f48a8112b4018","transferAcceleration":false,"createTime":"2026-11-22T12:11:07.891132Z","updateTime":"2026-11-22T12:11:07.891132Z"}','');
+INSERT INTO audit_events VALUES(6,1795349467893665,'ipv4:127.0.0.1:39748','crr.v1.BucketService/CreateBucket','buckets/sick-dr','','{"name":"buckets/sick-dr","region":"regions/oss-cn-beijing","versioning":"UNVERSIONED","owner":"acme","etag":"36efa95183ced043","transferAcceleration":false,"createTime":"2026-11-22T12:11:07.893660Z","updateTime":"2026-11-22T12:11:07.893660Z"}','');
+INSERT INTO audit_events VALUES(7,1795349467975478,'ipv4:127.0.0.1:39748','crr.v1.ReplicationService/CreateRule','buckets/sick/rules/r','','{"name":"buckets/sick/rules/r","sourceBucket":"buckets/sick","destinationBucket":"buckets/sick-dr","prefixes":[],"operations":"ADD_DELETE_CHANGE","transfer":"STANDARD","labels":{},"state":"STARTING","conditions":[],"etag":"110efab976701f29","replicateHistorical":true,"createTime":"2026-11-22T12:11:07.975456Z","updateTime":"2026-11-22T12:11:07.975456Z"}','');
+INSERT INTO audit_events VALUES(8,1795349471843135,'ipv4:127.0.0.1:39748','crr.v1.ReplicationService/VerifyRule','buckets/sick/rules/r','','{"cause":"REQUESTED","readBytes":false,"differences":{},"samples":[],"number":"1","startTime":"2026-11-22T12:11:11.843132Z","compared":"0","equal":"0"}','');
 CREATE TABLE IF NOT EXISTS "work_units" (
   unit_id         INTEGER NOT NULL PRIMARY KEY,
   rule_uid        INTEGER NOT NULL REFERENCES rules (rule_uid),
@@ -347,9 +346,9 @@ CREATE TABLE object_work (
   upload_etag      TEXT    NOT NULL DEFAULT '',
   PRIMARY KEY (rule_uid, key)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO object_work VALUES(7,X'612f64656164',NULL,2,2,0,1,1,0,NULL,100000,8,'CONTENT_DAMAGED','DATA_LOSS: the bytes of a/dead are not those written: 100000 of 100000 bytes were found',1795338953169238,1795338959320584,'','');
-INSERT INTO object_work VALUES(7,X'612f676f6e65',NULL,1,1,1,0,0,0,1795338959453285,100000,8,'CONTENT_DAMAGED','DATA_LOSS: the bytes of a/gone are not those written: 100000 of 100000 bytes were found',1795338959950881,1795338962132431,'','');
-INSERT INTO object_work VALUES(7,X'642f77616974696e67',22,1,1,1,0,0,0,1795338962320430,100000,1,'CONTENT_DAMAGED','DATA_LOSS: the bytes of d/waiting are not those written: 100000 of 100000 bytes were found',1795338963632145,1795338963644868,'','');
+INSERT INTO object_work VALUES(7,X'612f64656164',NULL,2,2,0,1,1,0,NULL,100000,8,'CONTENT_DAMAGED','DATA_LOSS: the bytes of a/dead are not those written: 100000 of 100000 bytes were found',1795349468721452,1795349474806347,'','');
+INSERT INTO object_work VALUES(7,X'612f676f6e65',NULL,1,1,1,0,0,0,1795349474887696,100000,8,'CONTENT_DAMAGED','DATA_LOSS: the bytes of a/gone are not those written: 100000 of 100000 bytes were found',1795349475508521,1795349477711694,'','');
+INSERT INTO object_work VALUES(7,X'642f77616974696e67',22,1,1,1,0,0,0,1795349477842956,100000,1,'CONTENT_DAMAGED','DATA_LOSS: the bytes of d/waiting are not those written: 100000 of 100000 bytes were found',1795349479523247,1795349479529058,'','');
 CREATE TABLE verifications (
   rule_uid      INTEGER NOT NULL PRIMARY KEY
                 REFERENCES rules (rule_uid) ON DELETE CASCADE,
@@ -362,7 +361,7 @@ CREATE TABLE verifications (
   compared      INTEGER NOT NULL DEFAULT 0,
   equal         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO verifications VALUES(7,1,1,0,1795338956274813,1795338956292996,4,2);
+INSERT INTO verifications VALUES(7,1,1,0,1795349471843132,1795349471851484,4,2);
 CREATE TABLE verification_differences (
   rule_uid INTEGER NOT NULL REFERENCES rules (rule_uid) ON DELETE CASCADE,
   reason   TEXT    NOT NULL,
