@@ -241,8 +241,8 @@ std::vector<int64_t> Rules(ReadTransaction& txn) {
   return uids;
 }
 
-int64_t ForgetDeletions(Transaction& txn) {
-  return txn.Execute(
+void ForgetDeletions(Transaction& txn) {
+  txn.Execute(
       "UPDATE object_work SET deletion = 0 WHERE rule_uid > 0 "
       "AND deletion = 1");
 }

@@ -74,8 +74,8 @@ std::vector<ObjectWork> List(ReadTransaction& txn, int64_t rule_uid,
 
 ObjectWorkTotals Totals(ReadTransaction& txn, int64_t rule_uid);
 // Takes the flag `deletion` from all rows: after a restore nobody knows what
-// came after it. Returns how many had it.
-int64_t ForgetDeletions(Transaction& txn);
+// came after it.
+void ForgetDeletions(Transaction& txn);
 // The row with the oldest event among those that are being tried.
 std::optional<ObjectWork> OldestPending(ReadTransaction& txn,
                                         int64_t rule_uid);

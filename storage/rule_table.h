@@ -15,9 +15,9 @@ namespace crr {
 
 enum class Operations { kAddDeleteChange = 1, kAddChange = 2 };
 enum class Transfer { kStandard = 1, kAccelerated = 2 };
-// What became of a log that was dropped, or is being dropped (kNeeded: changes are
-// counted and not logged). kVerifying: they are logged again, and a verification
-// is under way or begins when history is complete.
+// What became of a log that was dropped, or is being dropped (kNeeded: changes
+// are counted and not logged). kVerifying: they are logged again, and a
+// verification is under way or begins when history is complete.
 enum class Resync { kNone = 0, kNeeded = 1, kVerifying = 2 };
 enum class RuleState { kStarting = 1, kActive = 2, kPaused = 3, kClosing = 4 };
 

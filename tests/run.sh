@@ -55,7 +55,7 @@ build() {
 # unit_tests PRESET [ARGUMENT of ctest]...
 unit_tests() {
   local results status=0
-  results=$(mktemp -d -- "$WORK/results.XXXXXX") && cd -- "$ROOT" || return
+  results=$(mktemp -d -p "$WORK") && cd -- "$ROOT" || return
   GTEST_OUTPUT=xml:$results/ \
     ctest --preset "$@" --output-junit "$results/ctest.xml" || status=$?
   /usr/bin/python3 tests/count.py "$results" && return "$status"

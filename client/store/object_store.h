@@ -248,8 +248,8 @@ class ObjectStore {
 };
 
 // DATA_LOSS of an object that stands in the store while its bytes are gone. (Of
-// S3 it is a GET that answers 404 where a HEAD, before and after it, answers the
-// same ETag.)
+// S3 it is a GET that answers 404 where a HEAD, before and after it, answers
+// the same ETag.)
 absl::Status ContentGoneError(absl::string_view message);
 // Whether `status` is one.
 bool IsContentGone(const absl::Status& status);

@@ -102,8 +102,8 @@ inline constexpr size_t kReasonBytesMax = 63;
 // Grants of an object without progress before it is a dead letter: with the
 // back-off of lease_options.h, about two minutes.
 inline constexpr int64_t kObjectAttemptsMax = 8;
-// For so long an object's failures may be an outage of its store, which heals by
-// itself once somebody mends the store: a day, in which somebody will have.
+// For so long an object's failures may be an outage of its store, which needs
+// somebody to mend the store and not the object: a day is enough for that.
 inline constexpr absl::Duration kOutageMax = absl::Hours(24);
 // Grants of a lane that lost their copiers without progress: then one entry is
 // worked on at a time, and one grant later the first is taken out.

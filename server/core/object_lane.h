@@ -70,8 +70,8 @@ struct BulkOutcome {
 BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter);
 
-// The object has changed. If it is a dead letter, that may have mended it: it is
-// tried again with all its attempts.
+// The object has changed. If it is a dead letter, that may have mended it: it
+// is tried again with all its attempts.
 WorkEvents RetryDead(Transaction& txn, const Rule& rule, absl::string_view key);
 
 // Gives objects up: their changes count as filtered, with the reason SKIPPED.

@@ -30,8 +30,8 @@ absl::StatusOr<ResyncOutcome> ResyncStep(Transaction& txn, int64_t rule_uid,
   rule_table::AddCounters(
       txn, rule_uid, {.resync = purged.changes, .log_bytes = -purged.bytes});
   if (!purged.log_empty) return outcome;
-  outcome.events.Add(
-      DropVerification(txn, rule_uid, limits::kPurgeStep, outcome.done));
+  outcome.done =
+      DropVerification(txn, rule_uid, limits::kPurgeStep, outcome.events);
   if (!outcome.done) return outcome;
   for (const Unit& unit : logs) outcome.events.Add(RemoveUnit(txn, unit));
   if (rule->state != RuleState::kActive) return outcome;

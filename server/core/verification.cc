@@ -10,9 +10,8 @@
 
 namespace crr {
 
-WorkEvents DropVerification(Transaction& txn, int64_t rule_uid, int limit,
-                            bool& gone) {
-  WorkEvents events;
+bool DropVerification(Transaction& txn, int64_t rule_uid, int limit,
+                      WorkEvents& events) {
   // First, for it makes others.
   if (const auto inventory =
           unit_table::FindSingle(txn, rule_uid, UnitKind::kInventory,
@@ -22,15 +21,14 @@ WorkEvents DropVerification(Transaction& txn, int64_t rule_uid, int limit,
   const std::vector<Unit> ranges =
       unit_table::OfKind(txn, rule_uid, UnitKind::kVerify, limit);
   for (const Unit& unit : ranges) events.Add(RemoveUnit(txn, unit));
-  gone = static_cast<int>(ranges.size()) != limit;
-  return events;
+  return static_cast<int>(ranges.size()) != limit;
 }
 
 WorkEvents StartVerification(Transaction& txn, const Rule& rule,
                              VerificationCause cause, bool read_bytes,
                              absl::Time now) {
-  bool gone = false;
-  WorkEvents events = DropVerification(txn, rule.uid, /*limit=*/-1, gone);
+  WorkEvents events;
+  DropVerification(txn, rule.uid, /*limit=*/-1, events);
   verification_table::Start(txn, rule.uid, cause, read_bytes, now);
   events.Add(AddUnit(txn, {.rule_uid = rule.uid,
                            .kind = UnitKind::kInventory,

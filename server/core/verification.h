@@ -14,10 +14,10 @@ namespace crr {
 inline constexpr int64_t kVerificationInventory = 1;
 
 // Takes away what the rule's verification has left to compare: `limit` ranges,
-// or all with -1; `gone` says whether none are left. Their holders only read,
-// and are fenced.
-WorkEvents DropVerification(Transaction& txn, int64_t rule_uid, int limit,
-                            bool& gone);
+// or all with -1; false while some are left. Their holders only read, and are
+// fenced.
+bool DropVerification(Transaction& txn, int64_t rule_uid, int limit,
+                      WorkEvents& events);
 
 // Begins to compare the two buckets of a rule, in place of a verification that
 // is under way. Only that of an ACTIVE rule goes on.

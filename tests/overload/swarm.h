@@ -66,8 +66,8 @@ class Swarm {
   CondVar changed_;
   CondVar stopped_;
   std::vector<Copier> copiers_ ABSL_GUARDED_BY(mu_);
-  // Streams that are over. They hold on to their connection, and the last one of
-  // a process may not go on a thread of gRPC, which it would wait for.
+  // Streams that are over. They hold on to their connection, and the last one
+  // of a process may not go on a thread of gRPC, which it would wait for.
   std::vector<std::shared_ptr<Stream>> gone_ ABSL_GUARDED_BY(mu_);
   size_t open_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
