@@ -9,6 +9,14 @@
 
 namespace crr {
 
+namespace {
+
+// Urgent calls that go before one that is not and waits: copiers that did
+// nothing but send heartbeats would keep the work of all others from going on.
+constexpr int kUrgentInARow = 64;
+
+}  // namespace
+
 LeaseLoop::LeaseLoop(LeaseOptions options, const Clock& clock,
                      Database& database, PublisherHub& publishers,
                      LeaseOutput& output)
@@ -89,6 +97,9 @@ LeaseLoop::Snapshot LeaseLoop::TakeSnapshot() {
 void LeaseLoop::Run() {
   const absl::Duration interval = core_.tick_interval();
   Ticks next_tick = clock_.Now() + interval;
+  bool tick_waits = false;  // For so many heartbeats:
+  size_t unheard = 0;
+  int in_a_row = 0;  // Urgent calls, since one that is not.
   while (true) {
     std::function<void(LeaseCore&)> call;
     {
@@ -98,13 +109,22 @@ void LeaseLoop::Run() {
         changed_.WaitFor(mu_, next_tick - clock_.Now());
       }
       if (stopping_) return;
-      std::deque<std::function<void(LeaseCore&)>>& queue =
-          urgent_.empty() ? calls_ : urgent_;
-      // Time counts only once every heartbeat that arrived has been heard.
       const bool tick_is_due = clock_.Now() >= next_tick;
-      if (!queue.empty() && (&queue == &urgent_ || !tick_is_due)) {
-        call = std::move(queue.front());
-        queue.pop_front();
+      // Time counts only once every heartbeat that arrived until then has been
+      // heard.
+      if (tick_is_due && !std::exchange(tick_waits, true)) {
+        unheard = urgent_.size();
+      }
+      const bool others_wait = !calls_.empty() && in_a_row >= kUrgentInARow;
+      if (tick_is_due ? unheard > 0 : !urgent_.empty() && !others_wait) {
+        call = std::move(urgent_.front());
+        urgent_.pop_front();
+        ++in_a_row;
+        if (unheard > 0) --unheard;
+      } else if (!tick_is_due) {
+        call = std::move(calls_.front());
+        calls_.pop_front();
+        in_a_row = 0;
       }
     }
     if (call) {
@@ -119,6 +139,7 @@ void LeaseLoop::Run() {
       core_.Tick();
       ledgers_.Tick();
       next_tick = clock_.Now() + interval;
+      tick_waits = false;
     }
   }
 }

@@ -33,7 +33,8 @@ class LeaseLoop {
 
   // Queues a call of the core.
   void Post(std::function<void(LeaseCore&)> call);
-  // The same, ahead of all that is not urgent: for heartbeats.
+  // The same, ahead of what is not urgent: for heartbeats. However many there
+  // are, the others and time go on.
   void PostUrgent(std::function<void(LeaseCore&)> call);
   // What a committed transaction changed; to be called from its `done`, so that
   // the core hears of commits in their order.

@@ -14,6 +14,7 @@
 #include "server/rpc/admin_service.h"
 #include "server/rpc/change_service.h"
 #include "storage/publisher_table.h"
+#include "tests/rpc/no_output.h"
 #include "tests/rpc/refusal.h"
 #include "tests/rpc/rule_world.h"
 
@@ -310,18 +311,13 @@ TEST_F(PublishersTest, AttachingAndDeletingRace) {
   EXPECT_TRUE(Publishers()[0].attached());
 }
 
-class NoOutput final : public LeaseOutput {
-  void Send(StreamId, LeaseMessage) override {}
-  void Close(StreamId, absl::Status) override {}
-};
-
 // It attaches between the look at who is attached and the commit, both commits
 // being one: the worst case, made by hand.
 TEST(PublisherRaceTest, OneThatAttachesWhileItIsDeletedMustComeAgain) {
   test::TempDir dir;
   test::FakeClock clock;
   PublisherHub hub;
-  NoOutput output;
+  test::NoOutput output;
   auto database = *Database::Open({.path = dir / "crr.db"});
   LeaseLoop loop(LeaseOptions::FromTtl(absl::Seconds(10)), clock, *database,
                  hub, output);

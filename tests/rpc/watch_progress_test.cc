@@ -22,6 +22,7 @@
 #include "server/core/work.h"
 #include "server/rpc/progress_watch.h"
 #include "storage/publisher_table.h"
+#include "tests/rpc/no_output.h"
 #include "tests/rpc/refusal.h"
 #include "tests/rpc/rule_world.h"
 #include "tests/support/status_matchers.h"
@@ -295,11 +296,6 @@ TEST_F(WatchTest, WhoeverLeavesIsForgotten) {
 
 // --------------------------------------------------------------- ProgressWatch
 
-class NoOutput final : public LeaseOutput {
-  void Send(StreamId, LeaseMessage) override {}
-  void Close(StreamId, absl::Status) override {}
-};
-
 // What a look was given, from whatever thread.
 class Looks {
  public:
@@ -422,7 +418,7 @@ class ProgressWatchTest : public ::testing::Test {
   test::TempDir dir_;
   test::FakeClock clock_;
   PublisherHub publishers_;
-  NoOutput output_;
+  test::NoOutput output_;
   // With one reader, who looks later is served later.
   std::unique_ptr<Database> database_ =
       *Database::Open({.path = dir_ / "crr.db", .readers = 1});
