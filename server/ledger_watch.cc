@@ -59,9 +59,12 @@ void LedgerWatch::Tick() {
 void LedgerWatch::Read(std::vector<int64_t> rules) {
   using Findings = std::vector<Finding>;
   database_.Read<Findings>(
-      [rules](ReadTransaction& txn) -> absl::StatusOr<Findings> {
+      [rules, &clock = clock_](
+          ReadTransaction& txn) -> absl::StatusOr<Findings> {
         Findings findings;
+        const Ticks begun = clock.Now();
         for (const int64_t uid : rules) {
+          if (!findings.empty() && clock.Now() - begun >= kReadTime) break;
           Finding& finding = findings.emplace_back();
           finding.rule_uid = uid;
           const auto rule = rule_table::Get(txn, uid);
@@ -89,6 +92,10 @@ void LedgerWatch::Take(const std::vector<int64_t>& rules,
     touched_.insert(rules.begin(), rules.end());
     return;
   }
+  // Those that it did not come to.
+  due_.insert(due_.end(),
+              rules.begin() + static_cast<ptrdiff_t>(findings->size()),
+              rules.end());
   for (const Finding& finding : *findings) {
     ++checked_;
     if (finding.ledger.empty()) {

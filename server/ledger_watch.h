@@ -25,6 +25,9 @@ class LedgerWatch {
  public:
   // Rules whose checks share a transaction.
   static constexpr size_t kRulesPerRead = 200;
+  // After which no other joins them: while a snapshot is held, the database's
+  // write-ahead log only grows. One rule's log may take longer.
+  static constexpr absl::Duration kReadTime = absl::Milliseconds(100);
   static constexpr absl::Duration kInterval = absl::Seconds(10);
 
   // Both must outlive this object, or be there until Stop returns.
