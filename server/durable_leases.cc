@@ -61,9 +61,11 @@ void DurableLeases::Grant(int64_t unit_id, int64_t session_number,
 void DurableLeases::Apply(Checkpoint checkpoint,
                           Answer<CheckpointOutcome> answer) {
   const size_t bytes = BytesOf(checkpoint);
+  std::set<std::string> attached;
+  if (checkpoint.probe) attached = publishers_.attached();
   database_.Write<CheckpointOutcome>(
       {.cancelled = nullptr, .bytes = bytes},
-      [checkpoint = std::move(checkpoint), attached = publishers_.attached(),
+      [checkpoint = std::move(checkpoint), attached = std::move(attached),
        now = clock_.WallNow()](Transaction& txn) {
         return ApplyCheckpoint(txn, checkpoint, attached, now);
       },

@@ -20,8 +20,8 @@ namespace {
 constexpr char kSelect[] =
     "SELECT rule_uid, key, unit_id, generation, granted, changes, historical, "
     "repair, deletion, oldest_event_us, size_bytes, attempts, reason, message, "
-    "first_failure_us, last_failure_us, upload_id, upload_etag, parts_most "
-    "FROM object_work ";
+    "first_failure_us, last_failure_us, upload_id, upload_etag, parts_most, "
+    "failing_since_us FROM object_work ";
 
 Value Time(const std::optional<absl::Time>& time) {
   return time ? Int(absl::ToUnixMicros(*time)) : Null();
@@ -44,11 +44,13 @@ ObjectWork FromRow(const Row& row) {
                   .message = row.Text(13),
                   .first_failure = absl::FromUnixMicros(row.Int(14)),
                   .last_failure = absl::FromUnixMicros(row.Int(15)),
+                  .failing_since = std::nullopt,
                   .upload_id = row.Text(16),
                   .upload_etag = row.Text(17),
                   .parts_most = row.Int(18)};
   if (!row.IsNull(2)) work.unit_id = row.Int(2);
   if (!row.IsNull(9)) work.oldest_event = absl::FromUnixMicros(row.Int(9));
+  if (!row.IsNull(19)) work.failing_since = absl::FromUnixMicros(row.Int(19));
   return work;
 }
 
@@ -59,7 +61,7 @@ bool Fits(const ObjectWork& work, const ObjectWorkFilter& filter) {
          (!filter.first_failure_until ||
           work.first_failure <= *filter.first_failure_until) &&
          (!filter.dead || *filter.dead == !work.unit_id.has_value()) &&
-         work.attempts >= filter.attempts_min;
+         (!filter.failing || *filter.failing == work.failing_since.has_value());
 }
 
 bool Any(ReadTransaction& txn, absl::string_view where, int64_t rule_uid) {
@@ -93,8 +95,9 @@ void Put(Transaction& txn, const ObjectWork& work) {
       "INSERT INTO object_work (rule_uid, key, unit_id, generation, granted, "
       "changes, historical, repair, deletion, oldest_event_us, size_bytes, "
       "attempts, reason, message, first_failure_us, last_failure_us, "
-      "upload_id, upload_etag, parts_most) VALUES ($1, $2, $3, $4, $5, $6, "
-      "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) "
+      "upload_id, upload_etag, parts_most, failing_since_us) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+      "$15, $16, $17, $18, $19, $20) "
       "ON CONFLICT (rule_uid, key) DO UPDATE SET "
       "unit_id = excluded.unit_id, generation = excluded.generation, "
       "granted = excluded.granted, changes = excluded.changes, "
@@ -106,7 +109,8 @@ void Put(Transaction& txn, const ObjectWork& work) {
       "first_failure_us = excluded.first_failure_us, "
       "last_failure_us = excluded.last_failure_us, "
       "upload_id = excluded.upload_id, upload_etag = excluded.upload_etag, "
-      "parts_most = excluded.parts_most",
+      "parts_most = excluded.parts_most, "
+      "failing_since_us = excluded.failing_since_us",
       {Int(work.rule_uid), Bytes(work.key),
        work.unit_id ? Int(*work.unit_id) : Null(), Int(work.generation),
        Int(work.granted), Int(work.changes), Bool(work.historical),
@@ -114,7 +118,8 @@ void Put(Transaction& txn, const ObjectWork& work) {
        Int(work.size_bytes), Int(work.attempts), Text(work.reason),
        Text(work.message), Int(absl::ToUnixMicros(work.first_failure)),
        Int(absl::ToUnixMicros(work.last_failure)), Text(work.upload_id),
-       Text(work.upload_etag), Int(work.parts_most)});
+       Text(work.upload_etag), Int(work.parts_most),
+       Time(work.failing_since)});
 }
 
 void Delete(Transaction& txn, int64_t rule_uid, absl::string_view key) {
@@ -143,12 +148,13 @@ std::vector<ObjectWork> List(ReadTransaction& txn, int64_t rule_uid,
       "AND ($4 = '' OR reason = $4) "
       "AND ($5 IS NULL OR first_failure_us <= $5) "
       "AND ($6 IS NULL OR (unit_id IS NULL) = $6) "
-      "AND attempts >= $7 ORDER BY key LIMIT $8");
+      "AND ($7 IS NULL OR (failing_since_us IS NOT NULL) = $7) "
+      "ORDER BY key LIMIT $8");
   for (const Row& row : txn.Query(
            sql, {Int(rule_uid), Bytes(after), Bytes(filter.prefix),
                  Text(filter.reason), Time(filter.first_failure_until),
                  filter.dead ? Bool(*filter.dead) : Null(),
-                 Int(filter.attempts_min), Int(limit)})) {
+                 filter.failing ? Bool(*filter.failing) : Null(), Int(limit)})) {
     list.push_back(FromRow(row));
   }
   return list;
@@ -199,8 +205,8 @@ bool HasRepair(ReadTransaction& txn, int64_t rule_uid) {
   return Any(txn, "AND repair = 1", rule_uid);
 }
 
-bool HasDead(ReadTransaction& txn, int64_t rule_uid) {
-  return Any(txn, "AND unit_id IS NULL", rule_uid);
+bool HasAny(ReadTransaction& txn, int64_t rule_uid) {
+  return Any(txn, "", rule_uid);
 }
 
 DeadLetters Dead(ReadTransaction& txn, int64_t rule_uid) {

@@ -33,6 +33,9 @@ struct ObjectWork {
   std::string message;
   absl::Time first_failure;
   absl::Time last_failure;
+  // Since when every grant of it ended without progress; absent when none has
+  // since it came, was tried anew, or moved.
+  std::optional<absl::Time> failing_since;
   // A begun upload at the destination; empty for none.
   std::string upload_id;
   std::string upload_etag;
@@ -46,7 +49,7 @@ struct ObjectWorkFilter {
   std::string reason;
   std::optional<absl::Time> first_failure_until;
   std::optional<bool> dead;
-  int64_t attempts_min = 0;
+  std::optional<bool> failing;  // Whether `failing_since` is set.
 };
 
 // What stands in the rows of one rule.
@@ -83,7 +86,7 @@ std::optional<ObjectWork> OldestPending(ReadTransaction& txn,
 std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid);
 bool HasHistorical(ReadTransaction& txn, int64_t rule_uid);
 bool HasRepair(ReadTransaction& txn, int64_t rule_uid);
-bool HasDead(ReadTransaction& txn, int64_t rule_uid);
+bool HasAny(ReadTransaction& txn, int64_t rule_uid);
 // Dead letters of the rule, and since when there are any.
 struct DeadLetters {
   int64_t count = 0;

@@ -14,7 +14,8 @@ Publisher FromRow(const Row& row) {
       .scope = {static_cast<PublisherScope::Kind>(row.Int(1)), row.Text(2)},
       .epoch = row.Int(3),
       .last_number = row.Int(4),
-      .create_time = absl::FromUnixMicros(row.Int(5))};
+      .attachment = row.Int(5),
+      .create_time = absl::FromUnixMicros(row.Int(6))};
 }
 
 }  // namespace
@@ -22,7 +23,7 @@ Publisher FromRow(const Row& row) {
 std::optional<Publisher> Get(ReadTransaction& txn, absl::string_view id) {
   const auto row = txn.QueryOne(
       "SELECT publisher, scope_kind, scope, epoch, last_number, "
-      "create_time_us FROM publishers WHERE publisher = $1",
+      "attachment, create_time_us FROM publishers WHERE publisher = $1",
       {Text(id)});
   if (!row) return std::nullopt;
   return FromRow(*row);
@@ -33,7 +34,7 @@ std::vector<Publisher> List(ReadTransaction& txn, absl::string_view after,
   std::vector<Publisher> publishers;
   for (const Row& row : txn.Query(
            "SELECT publisher, scope_kind, scope, epoch, last_number, "
-           "create_time_us FROM publishers WHERE publisher > $1 "
+           "attachment, create_time_us FROM publishers WHERE publisher > $1 "
            "ORDER BY publisher LIMIT $2",
            {Text(after), Int(limit)})) {
     publishers.push_back(FromRow(row));
@@ -75,13 +76,15 @@ std::optional<std::string> AnyOf(ReadTransaction& txn,
 void Put(Transaction& txn, const Publisher& publisher, absl::Time now) {
   txn.Execute(
       "INSERT INTO publishers (publisher, scope_kind, scope, epoch, "
-      "last_number, create_time_us) VALUES ($1, $2, $3, $4, $5, $6) "
+      "last_number, attachment, create_time_us) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7) "
       "ON CONFLICT (publisher) DO UPDATE SET scope_kind = excluded.scope_kind, "
       "scope = excluded.scope, epoch = excluded.epoch, "
-      "last_number = excluded.last_number",
+      "last_number = excluded.last_number, attachment = excluded.attachment",
       {Text(publisher.id), Int(static_cast<int64_t>(publisher.scope.kind)),
        Text(publisher.scope.id), Int(publisher.epoch),
-       Int(publisher.last_number), Int(absl::ToUnixMicros(now))});
+       Int(publisher.last_number), Int(publisher.attachment),
+       Int(absl::ToUnixMicros(now))});
 }
 
 std::vector<std::string> Covering(ReadTransaction& txn,

@@ -26,6 +26,7 @@ struct Publisher {
   PublisherScope scope;
   int64_t epoch = 0;
   int64_t last_number = 0;  // Highest batch taken in this epoch.
+  int64_t attachment = 0;   // Number of its newest stream.
   absl::Time create_time;
 };
 

@@ -325,7 +325,7 @@ RuleCounters GetCounters(ReadTransaction& txn, int64_t uid) {
   const auto row = txn.QueryOne(
       "SELECT published, applied, collapsed, resync, apart, failed, log_bytes, "
       "inventory_complete, historical_total, historical_done, "
-      "historical_skipped, historical_bytes "
+      "historical_skipped, historical_bytes, logged "
       "FROM rule_counters WHERE rule_uid = $1",
       {Int(uid)});
   if (!row) return {};
@@ -335,6 +335,7 @@ RuleCounters GetCounters(ReadTransaction& txn, int64_t uid) {
           .resync = row->Int(3),
           .apart = row->Int(4),
           .failed = row->Int(5),
+          .logged = row->Int(12),
           .log_bytes = row->Int(6),
           .inventory_complete = row->Bool(7),
           .historical_total = row->Int(8),
@@ -353,12 +354,14 @@ void AddCounters(Transaction& txn, int64_t uid, const RuleCounters& delta) {
       "historical_total = historical_total + $10, "
       "historical_done = historical_done + $11, "
       "historical_skipped = historical_skipped + $12, "
-      "historical_bytes = historical_bytes + $13 WHERE rule_uid = $1",
+      "historical_bytes = historical_bytes + $13, "
+      "logged = logged + $14 WHERE rule_uid = $1",
       {Int(uid), Int(delta.published), Int(delta.applied),
        Int(delta.collapsed), Int(delta.resync), Int(delta.apart),
        Int(delta.failed), Int(delta.log_bytes), Bool(delta.inventory_complete),
        Int(delta.historical_total), Int(delta.historical_done),
-       Int(delta.historical_skipped), Int(delta.historical_bytes)});
+       Int(delta.historical_skipped), Int(delta.historical_bytes),
+       Int(delta.logged)});
   ledger_table::Add(txn, "published", "", delta.published);
   ledger_table::Add(txn, "applied", "", delta.applied);
   ledger_table::Add(txn, "collapsed", "", delta.collapsed);

@@ -68,6 +68,7 @@ struct RuleCounters {
   int64_t resync = 0;
   int64_t apart = 0;   // Changes of objects apart that are tried.
   int64_t failed = 0;  // Changes of dead letters.
+  int64_t logged = 0;  // Changes in the log, not settled.
   int64_t log_bytes = 0;
   bool inventory_complete = false;
   int64_t historical_total = 0;

@@ -151,11 +151,7 @@ std::optional<absl::Time> OldestEvent(ReadTransaction& txn, int64_t rule_uid) {
 std::vector<StateTotal> Totals(ReadTransaction& txn) {
   std::vector<StateTotal> totals;
   for (const Row& row : txn.Query(
-           "SELECT r.state, count(*), "
-           "sum(c.published - c.applied - c.collapsed - c.resync - c.apart - "
-           "c.failed - "
-           "coalesce((SELECT sum(f.changes) FROM rule_filtered f "
-           "WHERE f.rule_uid = c.rule_uid), 0)), sum(c.log_bytes) "
+           "SELECT r.state, count(*), sum(c.logged), sum(c.log_bytes) "
            "FROM rule_counters c JOIN rules r ON r.rule_uid = c.rule_uid "
            "WHERE c.log_bytes > 0 GROUP BY r.state ORDER BY r.state")) {
     totals.push_back({.rule_state = row.Int(0),

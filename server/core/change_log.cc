@@ -11,6 +11,7 @@
 #include "storage/bucket_table.h"
 #include "storage/region_table.h"
 #include "storage/rule_table.h"
+#include "storage/server_table.h"
 
 namespace crr {
 namespace {
@@ -18,7 +19,8 @@ namespace {
 absl::Status Superseded(absl::string_view publisher) {
   return Refuse({.reason = "SESSION_SUPERSEDED",
                  .description = absl::StrCat(
-                     "publisher ", publisher, " went on to a later epoch")});
+                     "publisher ", publisher,
+                     " went on to a later epoch, or with another stream")});
 }
 
 bool InPrefixes(const Rule& rule, const std::string& key) {
@@ -85,7 +87,7 @@ std::map<std::string, Share> Distribute(Transaction& txn, const Batch& batch) {
 
 }  // namespace
 
-absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
+absl::StatusOr<Publisher> AttachPublisher(Transaction& txn,
                                         const Publisher& publisher,
                                         absl::Time now) {
   if (publisher.scope.kind == PublisherScope::Kind::kRegion &&
@@ -104,20 +106,17 @@ absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
                    .subject = name,
                    .description = absl::StrCat(name, " is not registered")});
   }
-  if (publisher.id.empty()) return 0;
-  const auto stored = publisher_table::Get(txn, publisher.id);
+  if (publisher.id.empty()) return publisher;
   Publisher next = publisher;
-  if (stored) {
+  if (const auto stored = publisher_table::Get(txn, publisher.id)) {
     if (stored->epoch > publisher.epoch) return Superseded(publisher.id);
     if (stored->epoch == publisher.epoch) {
       next.last_number = stored->last_number;
     }
-    if (stored->epoch == next.epoch && stored->scope == next.scope) {
-      return next.last_number;
-    }
   }
+  next.attachment = TakeSessionNumber(txn);
   publisher_table::Put(txn, next, now);
-  return next.last_number;
+  return next;
 }
 
 absl::StatusOr<BatchOutcome> AppendBatch(Transaction& txn, const Batch& batch,
@@ -126,7 +125,8 @@ absl::StatusOr<BatchOutcome> AppendBatch(Transaction& txn, const Batch& batch,
   BatchOutcome outcome;
   if (batch.publisher) {
     auto publisher = publisher_table::Get(txn, *batch.publisher);
-    if (!publisher || publisher->epoch != batch.epoch) {
+    if (!publisher || publisher->epoch != batch.epoch ||
+        publisher->attachment != batch.attachment) {
       return Superseded(*batch.publisher);
     }
     if (batch.number <= publisher->last_number) return outcome;

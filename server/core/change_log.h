@@ -47,6 +47,7 @@ struct Batch {
   // What the stream speaks for; changes of other buckets are filtered.
   PublisherScope scope;
   int64_t epoch = 0;
+  int64_t attachment = 0;  // Of the stream, as AttachPublisher gave it.
   int64_t number = 0;
   std::vector<PublishedChange> changes;
 };
@@ -58,10 +59,13 @@ struct BatchOutcome {
   WorkEvents events;
 };
 
-// Registers a publisher's stream: remembers it, and returns the highest number
-// taken in its epoch. NOT_FOUND: the scope is not registered. ABORTED
-// SESSION_SUPERSEDED: the epoch is below the stored one.
-absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
+// Registers a publisher's stream: remembers it, and returns how it stands, with
+// the highest number taken in its epoch. Batches of its earlier streams that
+// are still on their way are refused from here on: what they hold under a
+// number need not be what the new stream will send under it. NOT_FOUND: the
+// scope is not registered. ABORTED SESSION_SUPERSEDED: the epoch is below the
+// stored one.
+absl::StatusOr<Publisher> AttachPublisher(Transaction& txn,
                                         const Publisher& publisher,
                                         absl::Time now);
 
@@ -69,7 +73,7 @@ absl::StatusOr<int64_t> AttachPublisher(Transaction& txn,
 // the publisher's number, in this transaction. A number that is not above the
 // stored one changes nothing. Where a rule's log would pass
 // `rule_log_bytes_max`, the rule is resynced (resync.h). ABORTED
-// SESSION_SUPERSEDED: the publisher went on to another epoch.
+// SESSION_SUPERSEDED: the publisher went on to another epoch or stream.
 //
 // A CLOSING rule takes nothing. STARTING, ACTIVE and PAUSED rules log from the
 // commit that created them.

@@ -51,6 +51,7 @@ WorkEvents ApplyChanges(Transaction& txn, const Unit& unit, const Rule& rule,
       txn, rule.uid,
       {.applied = cp.applied,
        .collapsed = cp.collapsed,
+       .logged = cp.from.sequence - cp.to.sequence,
        .log_bytes = -segment_table::DeleteThrough(
            txn, rule.uid, unit.partition, cp.to.sequence)});
   if (rule.partitions == 1 && unit.partition == rule.first_partition) {
@@ -154,6 +155,7 @@ CheckpointOutcome ApplyObject(Transaction& txn, const Unit& unit,
     return outcome;
   }
   work->parts_most = std::max(work->parts_most, cp.to.sequence);
+  if (outcome.progressed) work->failing_since.reset();
   object_work_table::Put(txn, *work);
   outcome.cursor = cp.to;
   outcome.bytes = cp.bytes;

@@ -53,7 +53,7 @@ void LeaseCore::Restore(const Restored& restored) {
     by_copier_[record.copier] = record.number;
   }
   for (const UnitInfo& info : restored.units) AddUnit(info);
-  for (const LeaseRecord& lease : restored.leases) {
+  for (const auto& [lease, silence] : restored.leases) {
     UnitState& unit = units_.at(lease.unit_id);
     unit.phase = Phase::kLeased;
     unit.session = lease.session_number;
@@ -61,7 +61,7 @@ void LeaseCore::Restore(const Restored& restored) {
     unit.sent_sequence = unit.info.cursor_sequence;
     unit.granted = clock_.Now();
     unit.moved = unit.granted;
-    unit.patience = options_.no_progress;
+    unit.patience = options_.no_progress + silence;
     leased_.insert(lease.unit_id);
     sessions_.at(lease.session_number).units.insert(lease.unit_id);
     queue_.CountLease(unit.info.rule_uid, +1);

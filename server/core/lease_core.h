@@ -95,7 +95,11 @@ class LeaseCore {
   // What the database held at the start. Call once, first.
   struct Restored {
     std::vector<UnitInfo> units;
-    std::vector<LeaseRecord> leases;
+    struct Lease {
+      LeaseRecord record;
+      absl::Duration silence;  // See SilenceOf.
+    };
+    std::vector<Lease> leases;
     std::vector<SessionRecord> sessions;  // In rising order of numbers.
     std::vector<int64_t> closing;             // Rules.
     std::vector<int64_t> resync;              // Rules whose logs must go.
@@ -297,8 +301,6 @@ class LeaseCore {
   void CheckLeases(Ticks now);
   // Asks for a lease with nothing to do, or with which nothing is done.
   void CheckProgress(UnitState& unit, Ticks now);
-  // How long nothing may move under such a lease.
-  absl::Duration PatienceWith(const LeaseSpec& spec) const;
   // What becomes of the unit of a lease that was given back.
   LeaseEnd EndOf(const UnitState& unit, const ReleaseMessage& release) const;
 

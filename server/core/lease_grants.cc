@@ -133,24 +133,6 @@ LeaseCore::Session* LeaseCore::PickSession(const UnitInfo& unit) {
   return nullptr;
 }
 
-// A rule's limit makes its copiers slow, not stuck: the largest object that a
-// lane copies comes on top, and so does a part.
-absl::Duration LeaseCore::PatienceWith(const LeaseSpec& spec) const {
-  // One object may be as large as a store takes.
-  if (spec.read_bytes) return absl::InfiniteDuration();
-  absl::Duration patience = options_.no_progress;
-  if (spec.object) {
-    // Once to be hashed whole, and once to be proven.
-    patience += absl::Seconds(2 * spec.object->size_bytes /
-                              limits::kReadBytesPerSecondMin);
-  }
-  if (spec.bytes_per_second != 0) {
-    patience +=
-        absl::Seconds(limits::kLargeObjectBytes / spec.bytes_per_second);
-  }
-  return patience;
-}
-
 void LeaseCore::Schedule() {
   while (!draining_ && !quiet_until_ &&
          grants_under_way_ < kGrantsUnderWayMax) {
@@ -204,7 +186,7 @@ void LeaseCore::OnGranted(int64_t unit_id, int64_t session_number,
   unit.cursor = spec->cursor;
   unit.granted = clock_.Now();
   unit.moved = unit.granted;
-  unit.patience = PatienceWith(*spec);
+  unit.patience = options_.no_progress + spec->silence;
   unit.info.cursor_sequence = spec->cursor.sequence;
   unit.sent_sequence = spec->cursor.sequence;
   leased_.insert(unit_id);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "server/core/units.h"
+#include "server/core/work.h"
 #include "storage/rule_table.h"
 #include "storage/server_table.h"
 #include "storage/session_table.h"
@@ -15,7 +16,11 @@ LeaseCore::Restored ReadRestored(ReadTransaction& txn) {
   for (const Unit& unit : unit_table::All(txn)) {
     found.units.push_back(DescribeUnit(txn, unit));
   }
-  found.leases = unit_table::AllLeases(txn);
+  for (const LeaseRecord& lease : unit_table::AllLeases(txn)) {
+    const auto unit = unit_table::Get(txn, lease.unit_id);
+    found.leases.push_back(
+        {lease, unit ? SilenceOf(txn, *unit) : absl::ZeroDuration()});
+  }
   found.sessions = session_table::All(txn);
   found.closing =
       rule_table::UidsInState(txn, RuleState::kClosing, std::nullopt);

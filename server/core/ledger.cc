@@ -10,14 +10,16 @@ namespace crr {
 Ledger LedgerOf(ReadTransaction& txn, int64_t rule_uid) {
   const RuleCounters counters = rule_table::GetCounters(txn, rule_uid);
   const ObjectWorkTotals objects = object_work_table::Totals(txn, rule_uid);
+  const int64_t in_segments = segment_table::Summarize(txn, rule_uid).pending;
   Ledger ledger{
       .published = counters.published,
       .applied = counters.applied,
       .collapsed = counters.collapsed,
       .resync = counters.resync,
-      .pending =
-          segment_table::Summarize(txn, rule_uid).pending + objects.pending,
+      .pending = in_segments + objects.pending,
       .failed = counters.failed,
+      .logged = counters.logged,
+      .in_segments = in_segments,
       .apart = counters.apart,
       .retrying = objects.pending,
       .dead = objects.failed};
@@ -33,8 +35,10 @@ std::string ToText(const Ledger& ledger) {
                       ledger.applied, ", collapsed ", ledger.collapsed,
                       ", filtered ", ledger.filtered, ", resync ",
                       ledger.resync, ", pending ", ledger.pending, ", failed ",
-                      ledger.failed, ", apart ", ledger.apart, ", retried ",
-                      ledger.retrying, ", dead letters ", ledger.dead);
+                      ledger.failed, ", logged ", ledger.logged,
+                      ", in segments ", ledger.in_segments, ", apart ",
+                      ledger.apart, ", retried ", ledger.retrying,
+                      ", dead letters ", ledger.dead);
 }
 
 }  // namespace crr

@@ -19,8 +19,11 @@ struct Ledger {
   int64_t resync = 0;
   int64_t pending = 0;
   int64_t failed = 0;
-  // Two terms counted another way: `apart`, a part of `pending`, as it came and
-  // went and in the rows that stand; `failed` in the dead letters that stand.
+  // Terms counted another way. The two parts of `pending`, each as it came and
+  // went and in what stands: `logged` in segments, `apart` in the rows of
+  // objects that are tried. And `failed` in the dead letters that stand.
+  int64_t logged = 0;
+  int64_t in_segments = 0;
   int64_t apart = 0;
   int64_t retrying = 0;
   int64_t dead = 0;
@@ -28,7 +31,7 @@ struct Ledger {
   bool balances() const {
     return published == applied + collapsed + filtered + resync + pending +
                             failed &&
-           apart == retrying && failed == dead;
+           logged == in_segments && apart == retrying && failed == dead;
   }
 };
 

@@ -42,8 +42,17 @@ WorkEvents Remove(Transaction& txn, const ObjectWork& work) {
 WorkEvents TryAgain(Transaction& txn, ObjectWork work) {
   WorkEvents events = Remove(txn, work);
   work.attempts = 0;
+  work.failing_since.reset();
   events.Add(Offer(txn, work));
   return events;
+}
+
+void NoteFailure(ObjectWork& work, const std::string& reason,
+                 const std::string& message, absl::Time now) {
+  work.reason = reason;
+  work.message = message;
+  work.last_failure = now;
+  if (!work.failing_since) work.failing_since = now;
 }
 
 // What a row that is over adds to the rule's counters.
@@ -135,6 +144,7 @@ WorkEvents FoldObject(Transaction& txn, const Rule& rule,
   // What is new about it deserves all attempts.
   rule_table::AddCounters(txn, rule.uid, {.failed = -before});
   work.attempts = 0;
+  work.failing_since.reset();
   return Offer(txn, work);
 }
 
@@ -152,13 +162,15 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
                       absl::Time now) {
   auto work = object_work_table::OfUnit(txn, unit.id);
   if (!work) return {};
+  NoteFailure(*work, reason, message, now);
   work->attempts = unit.attempts;
-  work->reason = reason;
-  work->message = message;
-  work->last_failure = now;
   const bool may_heal = reason == kStoreUnreachable &&
-                        now - work->first_failure < limits::kOutageMax;
-  if (work->attempts < limits::kObjectAttemptsMax || may_heal) {
+                        now - *work->failing_since < limits::kOutageMax;
+  // Its newest state was never tried. Copiers are not risked for that: one that
+  // kills them may change all the time.
+  const bool has_news =
+      work->generation != work->granted && reason != kCopierLost;
+  if (work->attempts < limits::kObjectAttemptsMax || may_heal || has_news) {
     object_work_table::Put(txn, *work);
     return {};
   }
@@ -170,21 +182,35 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
   return RemoveUnit(txn, unit);
 }
 
+void DeferObject(Transaction& txn, const Unit& unit, const std::string& reason,
+                 const std::string& message, absl::Time now) {
+  auto work = object_work_table::OfUnit(txn, unit.id);
+  if (!work) return;
+  NoteFailure(*work, reason, message, now);
+  object_work_table::Put(txn, *work);
+}
+
 BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter) {
-  // What was retried has no attempts any more: the next call goes on behind it.
-  ObjectWorkFilter failed = filter;
-  failed.attempts_min = 1;
-  return ForEachFree(txn, rule, failed, [&](const ObjectWork& work) {
+  // What was retried is not failing any more: the next call goes on behind it.
+  ObjectWorkFilter failing = filter;
+  failing.failing = true;
+  return ForEachFree(txn, rule, failing, [&](const ObjectWork& work) {
     return TryAgain(txn, work);
   });
 }
 
-WorkEvents RetryDead(Transaction& txn, const Rule& rule,
-                     absl::string_view key) {
+WorkEvents NoteChange(Transaction& txn, const Rule& rule,
+                      absl::string_view key) {
   auto work = object_work_table::Get(txn, rule.uid, key);
-  if (!work || work->unit_id) return {};
-  return TryAgain(txn, *std::move(work));
+  if (!work) return {};
+  if (!work->unit_id) return TryAgain(txn, *std::move(work));
+  // A grant that is yet to come finds the change by itself.
+  if (unit_table::GetLease(txn, *work->unit_id)) {
+    ++work->generation;
+    object_work_table::Put(txn, *work);
+  }
+  return {};
 }
 
 BulkOutcome SkipObjects(Transaction& txn, const Rule& rule,

@@ -21,6 +21,9 @@ namespace crr {
 // changes of objects that are tried count as pending, those of dead letters as
 // failed.
 
+// Why a grant ended of which nothing was heard any more.
+inline constexpr char kCopierLost[] = "COPIER_LOST";
+
 // What a copier says of an object that is to leave its lane.
 struct ObjectFailure {
   std::string key;
@@ -52,12 +55,17 @@ bool FinishObject(Transaction& txn, const Unit& unit,
                   const std::string& filter_reason, WorkEvents& events);
 
 // A grant of the object ended without progress, for `reason`. After the last
-// attempt the row is a dead letter and its unit gone. An outage may take longer
-// than all attempts: one for STORE_UNREACHABLE is the last only
-// limits::kOutageMax after the object left its lane.
+// attempt the row is a dead letter and its unit gone. Two may have more: an
+// outage, for STORE_UNREACHABLE becomes a dead letter only limits::kOutageMax
+// after the first that failed in a row; and an object that changed since the
+// grant, unless its copier was lost.
 WorkEvents FailObject(Transaction& txn, const Unit& unit,
                       const std::string& reason, const std::string& message,
                       absl::Time now);
+
+// A grant ended for a `reason` that lies elsewhere: noted, and no attempt.
+void DeferObject(Transaction& txn, const Unit& unit, const std::string& reason,
+                 const std::string& message, absl::Time now);
 
 // What one call did. Objects that a copier holds just now are left to it.
 struct BulkOutcome {
@@ -70,9 +78,11 @@ struct BulkOutcome {
 BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter);
 
-// The object has changed. If it is a dead letter, that may have mended it: it
-// is tried again with all its attempts.
-WorkEvents RetryDead(Transaction& txn, const Rule& rule, absl::string_view key);
+// The object has changed, which may have mended it: a dead letter is tried
+// again with all its attempts, and one whose copier is at it just now is tried
+// once more.
+WorkEvents NoteChange(Transaction& txn, const Rule& rule,
+                      absl::string_view key);
 
 // Gives objects up: their changes count as filtered, with the reason SKIPPED.
 // Dead letters; where the filter names keys, those still tried as well.

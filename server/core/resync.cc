@@ -28,7 +28,10 @@ absl::StatusOr<ResyncOutcome> ResyncStep(Transaction& txn, int64_t rule_uid,
   const segment_table::PurgeResult purged =
       segment_table::Purge(txn, rule_uid, limits::kPurgeStep);
   rule_table::AddCounters(
-      txn, rule_uid, {.resync = purged.changes, .log_bytes = -purged.bytes});
+      txn, rule_uid,
+      {.resync = purged.changes,
+       .logged = -purged.changes,
+       .log_bytes = -purged.bytes});
   if (!purged.log_empty) return outcome;
   outcome.done =
       DropVerification(txn, rule_uid, limits::kPurgeStep, outcome.events);

@@ -142,10 +142,11 @@ void LogChanges(Transaction& txn, const Rule& rule,
     events.resync.push_back(rule.uid);
     return;
   }
+  counters.logged = count;
   counters.log_bytes = Log(txn, rule, changes, events);
-  if (object_work_table::HasDead(txn, rule.uid)) {
+  if (object_work_table::HasAny(txn, rule.uid)) {
     for (const PublishedChange* change : changes) {
-      events.Add(RetryDead(txn, rule, change->key));
+      events.Add(NoteChange(txn, rule, change->key));
     }
   }
   MaybeGrow(txn, rule, log_bytes);

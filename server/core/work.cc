@@ -126,6 +126,31 @@ WorkEvents StartIfReady(Transaction& txn, int64_t rule_uid) {
   return AddUnit(txn, {.rule_uid = rule_uid, .kind = UnitKind::kProbe});
 }
 
+// A rule's limit makes its copiers slow, not stuck: the largest object that a
+// lane copies comes on top, and so does a part.
+absl::Duration SilenceOf(ReadTransaction& txn, const Unit& unit) {
+  absl::Duration silence;
+  if (unit.kind == UnitKind::kVerify) {
+    const auto verification = verification_table::Get(txn, unit.rule_uid);
+    // One object may be as large as a store takes.
+    if (verification && verification->read_bytes) {
+      return absl::InfiniteDuration();
+    }
+  }
+  if (unit.kind == UnitKind::kObject) {
+    // Once to be hashed whole, and once to be proven.
+    if (const auto work = object_work_table::OfUnit(txn, unit.id)) {
+      silence += absl::Seconds(2 * work->size_bytes /
+                               limits::kReadBytesPerSecondMin);
+    }
+  }
+  const auto rule = rule_table::Get(txn, unit.rule_uid);
+  if (const int64_t rate = rule ? LeaseRateOf(*rule) : 0; rate != 0) {
+    silence += absl::Seconds(limits::kLargeObjectBytes / rate);
+  }
+  return silence;
+}
+
 absl::StatusOr<LeaseSpec> GrantUnit(Transaction& txn, int64_t unit_id,
                                     int64_t session_number, absl::Time now) {
   const auto unit = unit_table::Get(txn, unit_id);
@@ -154,6 +179,7 @@ absl::StatusOr<LeaseSpec> GrantUnit(Transaction& txn, int64_t unit_id,
       .range_end = unit->range_end,
       .bytes_per_second = 0};
   spec.bytes_per_second = LeaseRateOf(*rule);
+  spec.silence = SilenceOf(txn, *unit);
   AddDetails(txn, *unit, *rule, spec);
   spec.rule = *std::move(rule);
   unit_table::Grant(txn,
@@ -177,11 +203,14 @@ WorkEvents EndLease(Transaction& txn, int64_t unit_id, int64_t token,
   }
   using Kind = LeaseEnd::Kind;
   if (unit->kind == UnitKind::kObject && end.kind == Kind::kLost) {
-    return FailObject(txn, *unit, "COPIER_LOST",
+    return FailObject(txn, *unit, kCopierLost,
                       "its copier was gone in the middle", now);
   }
   if (unit->kind == UnitKind::kObject && end.kind == Kind::kObjectFailed) {
     return FailObject(txn, *unit, end.reason, end.message, now);
+  }
+  if (unit->kind == UnitKind::kObject && end.kind == Kind::kProblem) {
+    DeferObject(txn, *unit, end.reason, end.message, now);
   }
   if (end.kind != Kind::kLost) unit_table::TakeBackAttempt(txn, unit_id);
   if (!end.reason.empty()) {
@@ -220,6 +249,9 @@ absl::StatusOr<ClosingOutcome> CloseStep(Transaction& txn, int64_t rule_uid) {
   const segment_table::PurgeResult purged =
       segment_table::Purge(txn, rule_uid, limits::kPurgeStep);
   rule_table::AddFiltered(txn, rule_uid, {{"RULE_CLOSED", purged.changes}});
+  rule_table::AddCounters(
+      txn, rule_uid,
+      {.logged = -purged.changes, .log_bytes = -purged.bytes});
   if (!purged.log_empty ||
       !PurgeObjects(txn, *rule, limits::kPurgeStep, outcome.events)) {
     return outcome;

@@ -55,6 +55,7 @@ struct LeaseSpec {
   // VERIFY: what came to be at the source before this is left alone.
   std::optional<absl::Time> changed_since;
   bool read_bytes = false;  // VERIFY.
+  absl::Duration silence;   // See SilenceOf. Not for the copier.
 };
 
 // How a lease ended.
@@ -88,6 +89,10 @@ WorkEvents WakeLog(Transaction& txn, const Rule& rule);
 
 // Bytes per second of each lease of the rule; 0 for no bound.
 int64_t LeaseRateOf(const Rule& rule);
+
+// How much longer than LeaseOptions::no_progress a lease on the unit may go
+// without a word of progress.
+absl::Duration SilenceOf(ReadTransaction& txn, const Unit& unit);
 
 // Gives a unit to a session under a new token.
 // NOT_FOUND: the unit is gone. FAILED_PRECONDITION: it is leased already, or

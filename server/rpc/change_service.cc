@@ -94,17 +94,18 @@ class ChangeService::PublishStream final
     std::vector<Violation> found;
     publisher_ = FromProto(hello, found);
     if (!found.empty()) return Close(RefuseAll(std::move(found)));
-    service_.env_.database.Write<int64_t>(
+    service_.env_.database.Write<Publisher>(
         {},
         [publisher = publisher_, now = service_.env_.clock.WallNow()](
             Transaction& txn) { return AttachPublisher(txn, publisher, now); },
-        [self = Self()](const absl::StatusOr<int64_t>& last_number) {
-          if (!last_number.ok()) return self->Close(last_number.status());
-          self->Welcome(*last_number);
+        [self = Self()](const absl::StatusOr<Publisher>& attached) {
+          if (!attached.ok()) return self->Close(attached.status());
+          self->publisher_ = *attached;
+          self->Welcome();
         });
   }
 
-  void Welcome(int64_t last_number) {
+  void Welcome() {
     greeted_ = true;
     if (!publisher_.id.empty()) {
       // The peer may be gone already: then nobody is attached.
@@ -118,7 +119,7 @@ class ChangeService::PublishStream final
           });
     }
     v1::PublishChangesResponse response;
-    response.mutable_welcome()->set_last_number(last_number);
+    response.mutable_welcome()->set_last_number(publisher_.last_number);
     Send(std::move(response), /*urgent=*/false);
     NextRead();
   }
@@ -130,6 +131,7 @@ class ChangeService::PublishStream final
     Batch batch{.publisher = std::nullopt,
                 .scope = publisher_.scope,
                 .epoch = publisher_.epoch,
+                .attachment = publisher_.attachment,
                 .number = message.number(),
                 .changes = FromProto(message, DefaultEventTime(), found)};
     if (!found.empty()) return Close(RefuseAll(std::move(found)));

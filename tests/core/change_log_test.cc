@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "server/core/limits.h"
 #include "server/core/refusal.h"
+#include "storage/publisher_table.h"
 #include "tests/core/test_tables.h"
 #include "tests/support/status_matchers.h"
 
@@ -58,17 +63,22 @@ class ChangeLogTest : public ::testing::Test {
     CRR_CHECK(outcome.ok());
     return *std::move(outcome);
   }
+  // The number to go on after.
   absl::StatusOr<int64_t> Attach(const std::string& id, int64_t epoch) {
-    return tables_.Try([&](Transaction& txn) {
-      return AttachPublisher(
-          txn,
-          {.id = id,
-           .scope = {PublisherScope::Kind::kRegion, test::kHangzhou},
-           .epoch = epoch},
-          test::Epoch());
-    });
+    CRR_ASSIGN_OR_RETURN(
+        const Publisher attached, tables_.Try([&](Transaction& txn) {
+          return AttachPublisher(
+              txn,
+              {.id = id,
+               .scope = {PublisherScope::Kind::kRegion, test::kHangzhou},
+               .epoch = epoch},
+              test::Epoch());
+        }));
+    attachments_[id] = attached.attachment;
+    return attached.last_number;
   }
-  static Batch Named(const std::string& publisher, int64_t epoch,
+  // Of the publisher's latest stream.
+  Batch Named(const std::string& publisher, int64_t epoch,
                      int64_t number, int changes = 1) {
     Batch batch = BatchOf({});
     for (int i = 0; i < changes; ++i) {
@@ -76,6 +86,7 @@ class ChangeLogTest : public ::testing::Test {
     }
     batch.publisher = publisher;
     batch.epoch = epoch;
+    batch.attachment = attachments_[publisher];
     batch.number = number;
     return batch;
   }
@@ -86,6 +97,7 @@ class ChangeLogTest : public ::testing::Test {
   }
 
   TestTables tables_;
+  std::map<std::string, int64_t> attachments_;
 };
 
 // -------------------------------------------------------------------- filters
@@ -395,6 +407,23 @@ TEST_F(ChangeLogTest, AScopeMustBeRegistered) {
     }),
                 HasCode(absl::StatusCode::kNotFound));
   }
+}
+
+// It was on its way when the publisher began anew, which may cut its changes
+// into other batches: under one number there would be two.
+TEST_F(ChangeLogTest, ABatchOfAnEarlierStreamIsRefused) {
+  tables_.AddActiveRule();
+  ASSERT_OK(Attach("gw", 1));
+  Must(Named("gw", 1, 5));
+  const Batch late = Named("gw", 1, 6, 2);
+  EXPECT_EQ(Attach("gw", 1).value(), 5);
+  EXPECT_THAT(Append(late), HasCode(absl::StatusCode::kAborted));
+  EXPECT_EQ(Must(Named("gw", 1, 6, 3)).accepted, 3);
+  // Nor does one that was deleted meanwhile leave its number to another.
+  const Batch later = Named("gw", 1, 7);
+  tables_.Do([](Transaction& txn) { publisher_table::Delete(txn, "gw"); });
+  ASSERT_OK(Attach("gw", 1));
+  EXPECT_THAT(Append(later), HasCode(absl::StatusCode::kAborted));
 }
 
 // A batch of a publisher that never said hello here is nobody's.

@@ -148,7 +148,7 @@ TEST_F(DurableLeasesTest, AnIdleSessionStaysGrantable) {
 
 TEST_F(DurableLeasesTest, ACheckpointSeesWhoIsAttached) {
   const auto session = Start("c1");
-  Must<int64_t>([](Transaction& txn) {
+  Must<Publisher>([](Transaction& txn) {
     return AttachPublisher(
         txn,
         {.id = "gw",

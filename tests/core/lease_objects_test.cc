@@ -108,6 +108,21 @@ TEST_F(LeaseObjectsTest, ALargeOneMayBeSilentForLong) {
   EXPECT_EQ(asked(), std::vector<std::string>{"NO_PROGRESS"});
 }
 
+// The server that comes next knows what the lease is for.
+TEST_F(LeaseObjectsTest, ALargeOneMayBeSilentAcrossARestart) {
+  constexpr int64_t kSeconds = 1800;
+  Begin(1, kSeconds * limits::kReadBytesPerSecondMin);
+  const LeaseSpec lease = Objects().back();
+  const int64_t session = world_.NumberOf(stream_);
+  world_.Restart();
+  const StreamId stream =
+      world_.Reopen("a", session, {{lease.unit_id, lease.token, 0}}, 100);
+  world_.PassAlive(absl::Seconds(2 * kSeconds), {stream});
+  EXPECT_TRUE(world_.output.Of<RevokeMessage>(stream).empty());
+  world_.PassAlive(world_.options.no_progress + absl::Seconds(1), {stream});
+  EXPECT_EQ(world_.output.Of<RevokeMessage>(stream).size(), 1u);
+}
+
 // What failed together does not come back together.
 TEST_F(LeaseObjectsTest, TheWaitsDiffer) {
   Begin(20);

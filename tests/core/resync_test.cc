@@ -154,7 +154,8 @@ TEST_F(ResyncTest, ADropGoesInBoundedSteps) {
           txn, rule_, 5,
           {.first_sequence = i + 1, .last_sequence = i + 1, .changes = "y"},
           1);
-      rule_table::AddCounters(txn, rule_, {.published = 1, .log_bytes = 1});
+      rule_table::AddCounters(
+          txn, rule_, {.published = 1, .logged = 1, .log_bytes = 1});
     }
   });
   Publish(1);

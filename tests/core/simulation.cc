@@ -80,13 +80,13 @@ Simulation::Simulation(uint64_t seed, Weakness weakness)
     tables_.AddBucket(pairs_.back().source, kHangzhou);
     tables_.AddBucket(pairs_.back().destination, kBeijing);
   }
-  tables_.Do([](Transaction& txn) {
+  attachment_ = tables_.Do([](Transaction& txn) {
     return AttachPublisher(txn,
                            {.id = kPublisher,
                             .scope = {kRegionScope, kHangzhou},
                             .epoch = 1},
                            Epoch())
-        .ok();
+        ->attachment;
   });
   store_.attached = {kPublisher};
   // As late as a write may end.
@@ -335,6 +335,7 @@ void Simulation::SendBatch() {
     outbox_.push_back({.publisher = kPublisher,
                        .scope = {kRegionScope, kHangzhou},
                        .epoch = 1,
+                       .attachment = attachment_,
                        .number = next_batch_++,
                        .changes = std::exchange(unsent_, {})});
   }

@@ -144,6 +144,7 @@ class Simulation {
   std::deque<Batch> outbox_;
   std::vector<PublishedChange> unsent_;
   bool batch_is_under_way_ = false;
+  int64_t attachment_ = 0;
   int64_t next_batch_ = 1;
   // Keys that the log of a rule took, or its resync.
   std::map<int64_t, std::set<std::string>> logged_;

@@ -79,6 +79,24 @@ class MigrationTest : public ::testing::Test {
 class EveryVersionTest : public MigrationTest,
                          public ::testing::WithParamInterface<int> {};
 
+// What was not counted before is counted from what stands.
+TEST_P(EveryVersionTest, WhatIsLoggedIsCounted) {
+  test::MakeGolden(GetParam(), path_);
+  const auto database = Open();
+  ASSERT_OK(database);
+  ASSERT_OK(Read(**database, [](ReadTransaction& txn) {
+    int64_t logged = 0;
+    for (const Rule& rule : rule_table::List(txn, {}, "", 100)) {
+      const int64_t counted = rule_table::GetCounters(txn, rule.uid).logged;
+      EXPECT_EQ(counted, segment_table::Summarize(txn, rule.uid).pending)
+          << rule.source;
+      logged += counted;
+    }
+    EXPECT_GT(logged, 0);
+    return 0;
+  }));
+}
+
 TEST_P(EveryVersionTest, BecomesThePresentOne) {
   test::MakeGolden(GetParam(), path_);
   ASSERT_EQ(Version(), GetParam());
@@ -259,6 +277,24 @@ TEST_F(MigrationTest, ObjectsApartOfVersion3AreThere) {
     EXPECT_EQ(art->resync_since, art->update_time);
     EXPECT_EQ(rule_table::GetCounters(txn, art->uid).resync, 300'000);
     EXPECT_THAT(rule_table::UidsImbalanced(txn), IsEmpty());
+    return 0;
+  }));
+}
+
+// Of those of version 3, the first was tried again.
+TEST_F(MigrationTest, WhatFailsOfVersion4IsKnown) {
+  test::MakeGolden(4, path_);
+  const auto database = Open();
+  ASSERT_OK(database);
+  ASSERT_OK(Read(**database, [](ReadTransaction& txn) {
+    const int64_t sick = rule_table::GetBySource(txn, "sick")->uid;
+    std::vector<std::string> failing;
+    for (const ObjectWork& work :
+         object_work_table::List(txn, sick, {.failing = true}, "", 100)) {
+      failing.push_back(work.key);
+      EXPECT_EQ(work.failing_since, work.first_failure);
+    }
+    EXPECT_THAT(failing, ElementsAre("a/gone", "d/waiting"));
     return 0;
   }));
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <latch>
 #include <optional>
 #include <string>
 #include <vector>
@@ -117,6 +118,7 @@ TEST_F(SegmentTableTest, ChangesOfOneCommitJoin) {
 
 TEST_F(SegmentTableTest, ChangesOfNeighbouringBodiesOfACommitJoin) {
   {
+    std::latch written(3);
     WriterBlock block(*database_);
     for (int64_t i = 1; i <= 3; ++i) {
       database_->Write<Nothing>(
@@ -125,9 +127,13 @@ TEST_F(SegmentTableTest, ChangesOfNeighbouringBodiesOfACommitJoin) {
             segment_table::Append(txn, rule, 0, Changes(i, i, "x"), kBytesMax);
             return Nothing();
           },
-          [](const absl::StatusOr<Nothing>& answer) { EXPECT_OK(answer); });
+          [&](const absl::StatusOr<Nothing>& answer) {
+            EXPECT_OK(answer);
+            written.count_down();
+          });
     }
     block.Release();
+    written.wait();
   }
   Append({Changes(4, 4, "y")});
   EXPECT_THAT(Shown(), ElementsAre("1-3@100:xxx", "4-4@100:y"));
@@ -416,7 +422,8 @@ class LogsTest : public SegmentTableTest {
       Segment segment = Changes(first, first + 2, "12345", event);
       if (small_event != kNone) segment.oldest_small_event = At(small_event);
       segment_table::Append(txn, rule, 0, segment, kBytesMax);
-      rule_table::AddCounters(txn, rule, {.published = 3, .log_bytes = 5});
+      rule_table::AddCounters(
+          txn, rule, {.published = 3, .logged = 3, .log_bytes = 5});
     }));
   }
   // As a report settles changes.
@@ -424,7 +431,9 @@ class LogsTest : public SegmentTableTest {
     ASSERT_OK(Write(*database_, [&](Transaction& txn) {
       const int64_t bytes = segment_table::DeleteThrough(txn, rule, 0, cursor);
       rule_table::AddCounters(txn, rule,
-                              {.applied = changes, .log_bytes = -bytes});
+                              {.applied = changes,
+                               .logged = -changes,
+                               .log_bytes = -bytes});
     }));
   }
   void SetState(int64_t rule, RuleState state) {
