@@ -15,7 +15,9 @@ ABSL_FLAG(std::string, listen, "127.0.0.1:7443",
 ABSL_FLAG(std::string, storage, "sqlite:crr.db",
           "Where the state is kept: sqlite:PATH.");
 ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
-          "How long a lease holds without a heartbeat; at least 1s.");
+          "How long a lease holds without a heartbeat; at least 1s. To lower it, "
+          "stop the server and wait one and a half times the old value: leases "
+          "that were given with it hold for so long.");
 ABSL_FLAG(absl::Duration, object_retry, absl::Seconds(1),
           "Pause before a failing object is tried again; doubles from try to "
           "try, up to 5 minutes.");
