@@ -291,7 +291,7 @@ void AddPublishers(int64_t registered, int64_t attached,
   page.Value(std::max<int64_t>(0, registered - attached),
              {{"state", "detached"}});
   absl::Time oldest = now;
-  for (const auto& [publisher, complete_through] : watermarks) {
+  for (const auto& [speaker, complete_through] : watermarks) {
     if (complete_through != absl::InfinitePast()) {
       oldest = std::min(oldest, complete_through);
     }

@@ -78,7 +78,8 @@ Watermarks PublisherHub::watermarks() const {
   MutexLock lock(mu_);
   Watermarks watermarks;
   for (const auto& [publisher, entry] : entries_) {
-    watermarks.emplace(publisher, entry.complete_through);
+    watermarks.emplace(Speaker{publisher, entry.scope, entry.epoch},
+                       entry.complete_through);
   }
   return watermarks;
 }

@@ -87,18 +87,18 @@ void Put(Transaction& txn, const Publisher& publisher, absl::Time now) {
        Int(absl::ToUnixMicros(now))});
 }
 
-std::vector<std::string> Covering(ReadTransaction& txn,
-                                  absl::string_view bucket,
-                                  absl::string_view region) {
-  std::vector<std::string> ids;
+std::vector<Publisher> Covering(ReadTransaction& txn, absl::string_view bucket,
+                                absl::string_view region) {
+  std::vector<Publisher> publishers;
   for (const Row& row : txn.Query(
-           "SELECT publisher FROM publishers "
+           "SELECT publisher, scope_kind, scope, epoch, last_number, "
+           "attachment, create_time_us FROM publishers "
            "WHERE (scope_kind = 2 AND scope = $1) "
            "OR (scope_kind = 1 AND scope = $2) ORDER BY publisher",
            {Text(bucket), Text(region)})) {
-    ids.push_back(row.Text(0));
+    publishers.push_back(FromRow(row));
   }
-  return ids;
+  return publishers;
 }
 
 }  // namespace crr::publisher_table

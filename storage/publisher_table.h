@@ -17,8 +17,8 @@ struct PublisherScope {
   enum class Kind { kRegion = 1, kBucket = 2 };
   Kind kind = Kind::kRegion;
   std::string id;
-  friend bool operator==(const PublisherScope&,
-                         const PublisherScope&) = default;
+  friend auto operator<=>(const PublisherScope&,
+                          const PublisherScope&) = default;
 };
 
 struct Publisher {
@@ -46,9 +46,8 @@ int64_t Count(ReadTransaction& txn);
 std::optional<std::string> AnyOf(ReadTransaction& txn,
                                  const PublisherScope& scope);
 // Publishers that speak for a bucket, by itself or by its region.
-std::vector<std::string> Covering(ReadTransaction& txn,
-                                  absl::string_view bucket,
-                                  absl::string_view region);
+std::vector<Publisher> Covering(ReadTransaction& txn, absl::string_view bucket,
+                                absl::string_view region);
 
 }  // namespace publisher_table
 }  // namespace crr

@@ -37,12 +37,12 @@ Condition ProblemOf(ReadTransaction& txn, const Rule& rule,
   if (!problem.empty()) return {.type = "PROBE_FAILED", .message = problem};
   // Design §4: history begins only once every publisher of the source is
   // attached, so that no change falls between the listing and the log.
-  for (const std::string& publisher :
+  for (const Publisher& publisher :
        publisher_table::Covering(txn, source->id, source->region)) {
-    if (!attached.contains(publisher)) {
+    if (!attached.contains(publisher.id)) {
       return {.type = "PUBLISHER_DETACHED",
               .message =
-                  absl::StrCat("publisher ", publisher, " is not attached")};
+                  absl::StrCat("publisher ", publisher.id, " is not attached")};
     }
   }
   return {};

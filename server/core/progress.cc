@@ -48,7 +48,7 @@ SyncTime LastSyncTime(
     const Watermarks& watermarks) {
   const auto source = bucket_table::Get(txn, rule.source);
   if (!source) return {std::nullopt, "NO_PUBLISHER"};
-  const std::vector<std::string> publishers =
+  const std::vector<Publisher> publishers =
       publisher_table::Covering(txn, source->id, source->region);
   // First, for it does not pass by itself: WaitForSync refuses to wait then.
   if (publishers.empty()) return {std::nullopt, "NO_PUBLISHER"};
@@ -64,8 +64,8 @@ SyncTime LastSyncTime(
   if (object_work_table::HasRepair(txn, rule.uid)) {
     return {std::nullopt, "REPAIR_OPEN"};
   }
-  for (const std::string& publisher : publishers) {
-    const auto said = watermarks.find(publisher);
+  for (const Publisher& publisher : publishers) {
+    const auto said = watermarks.find(SpeakerOf(publisher));
     if (said == watermarks.end()) return {std::nullopt, "PUBLISHER_DETACHED"};
     if (said->second == absl::InfinitePast()) {
       return {std::nullopt, "NO_COMPLETE_THROUGH"};
@@ -119,6 +119,10 @@ void FindOldestPending(ReadTransaction& txn, const Rule& rule,
 }
 
 }  // namespace
+
+Speaker SpeakerOf(const Publisher& publisher) {
+  return {publisher.id, publisher.scope, publisher.epoch};
+}
 
 SyncTime SyncTimeOf(ReadTransaction& txn, const Rule& rule,
                     const Watermarks& watermarks) {

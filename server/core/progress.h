@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "server/core/conditions.h"
+#include "storage/publisher_table.h"
 #include "storage/rule_table.h"
 #include "storage/segment_table.h"
 #include "storage/transaction.h"
@@ -16,9 +17,19 @@
 
 namespace crr {
 
+// Who speaks of completeness. What was said for one scope or in one epoch says
+// nothing of another.
+struct Speaker {
+  std::string publisher;
+  PublisherScope scope;
+  int64_t epoch = 0;
+  friend auto operator<=>(const Speaker&, const Speaker&) = default;
+};
+Speaker SpeakerOf(const Publisher& publisher);
+
 // What publishers say of completeness: "everything written before this time
 // has been published". Known only since they attached to this process.
-using Watermarks = std::map<std::string, absl::Time>;  // By publisher.
+using Watermarks = std::map<Speaker, absl::Time>;
 
 struct HistoricalProgress {
   bool inventory_complete = false;

@@ -35,7 +35,7 @@ v1::Publisher ToProto(const Publisher& publisher, const Watermarks& watermarks,
   message.set_epoch(publisher.epoch);
   message.set_last_number(publisher.last_number);
   message.set_attached(attached.contains(publisher.id));
-  const auto said = watermarks.find(publisher.id);
+  const auto said = watermarks.find(SpeakerOf(publisher));
   if (said != watermarks.end() && said->second != absl::InfinitePast()) {
     *message.mutable_complete_through() = crr::ToProto(said->second);
   }

@@ -243,7 +243,7 @@ TEST_F(LogStatusTest, TellsHowFarEachIsInStep) {
                           .scope = {PublisherScope::Kind::kBucket, "aaa"}},
                          test::Epoch());
   });
-  watermarks_["p"] = Ago(15);
+  watermarks_[{"p", {PublisherScope::Kind::kBucket, "aaa"}}] = Ago(15);
   const LogStatus status = Status();
   ASSERT_EQ(status.oldest.size(), 2u);
   EXPECT_EQ(status.oldest[0].last_sync_time, Ago(20));

@@ -483,7 +483,9 @@ TEST_F(ObjectLaneTest, LastSyncTimeWaitsForDeadLetters) {
   const auto synced = [&] {
     return tables_.Do([&](Transaction& txn) {
       const Rule rule = *rule_table::Get(txn, rule_);
-      const Watermarks said{{"gw", test::Epoch() + absl::Hours(1)}};
+      const Watermarks said{
+          {{"gw", {PublisherScope::Kind::kBucket, "photos"}},
+           test::Epoch() + absl::Hours(1)}};
       EXPECT_EQ(SyncTimeOf(txn, rule, said).time,
                 ProgressOf(txn, rule, said, test::Epoch())
                     .live.last_sync_time);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "server/core/change_log.h"
 #include "server/core/limits.h"
@@ -35,11 +38,16 @@ class ProgressTest : public ::testing::Test {
       publisher_table::Put(txn, {.id = id, .scope = {kind, scope}},
                            test::Epoch());
     });
+    speakers_[id] = {id, {kind, scope}};
+  }
+  // Of a registered publisher.
+  void Say(const std::string& id, absl::Time time) {
+    watermarks_[speakers_.at(id)] = time;
   }
   // A publisher of the source bucket that vouches for everything before `time`.
   void Vouch(const std::string& id, absl::Time time) {
     Register(id, PublisherScope::Kind::kBucket, "photos");
-    watermarks_[id] = time;
+    Say(id, time);
   }
   // One change for each time, all in one segment.
   void Log(const std::vector<absl::Time>& times) {
@@ -63,6 +71,7 @@ class ProgressTest : public ::testing::Test {
   TestTables tables_;
   const int64_t session_ = tables_.AddSession();
   int64_t rule_ = 0;
+  std::map<std::string, Speaker> speakers_;
   Watermarks watermarks_;
   const absl::Time t_ = test::Epoch() - absl::Hours(1);
 };
@@ -102,10 +111,11 @@ TEST_F(ProgressTest, UnknownWithoutAPublisherOfTheSource) {
   EXPECT_EQ(Unknown(), "NO_PUBLISHER");
   Register("of-destination", PublisherScope::Kind::kBucket, "photos-dr");
   Register("of-other-region", PublisherScope::Kind::kRegion, test::kBeijing);
-  watermarks_ = {{"of-destination", t_}, {"of-other-region", t_}};
+  Say("of-destination", t_);
+  Say("of-other-region", t_);
   EXPECT_EQ(Unknown(), "NO_PUBLISHER");
   Register("of-region", PublisherScope::Kind::kRegion, test::kHangzhou);
-  watermarks_["of-region"] = t_;
+  Say("of-region", t_);
   EXPECT_EQ(Progress().live.last_sync_time, t_);
 }
 
@@ -114,9 +124,24 @@ TEST_F(ProgressTest, UnknownUntilEveryPublisherHasSpoken) {
   Vouch("gw-1", t_);
   Register("gw-2", PublisherScope::Kind::kRegion, test::kHangzhou);
   EXPECT_EQ(Unknown(), "PUBLISHER_DETACHED");
-  watermarks_["gw-2"] = absl::InfinitePast();
+  Say("gw-2", absl::InfinitePast());
   EXPECT_EQ(Unknown(), "NO_COMPLETE_THROUGH");
-  watermarks_["gw-2"] = t_ + absl::Seconds(5);
+  Say("gw-2", t_ + absl::Seconds(5));
+  EXPECT_EQ(Progress().live.last_sync_time, t_);
+}
+
+// It begins to speak for the source while its word on another bucket is read.
+TEST_F(ProgressTest, AWordOnAnotherScopeOrOfAnotherEpochSaysNothing) {
+  rule_ = tables_.AddActiveRule();
+  Register("gw", PublisherScope::Kind::kBucket, "films");
+  Say("gw", t_);
+  Register("gw", PublisherScope::Kind::kBucket, "photos");
+  EXPECT_EQ(Unknown(), "PUBLISHER_DETACHED");
+  speakers_["gw"].epoch = 1;
+  Say("gw", t_);
+  EXPECT_EQ(Unknown(), "PUBLISHER_DETACHED");
+  speakers_["gw"].epoch = 0;
+  Say("gw", t_);
   EXPECT_EQ(Progress().live.last_sync_time, t_);
 }
 

@@ -53,7 +53,8 @@ class ResyncTest : public ::testing::Test {
   SyncTime Synced() {
     return tables_.Do([&](Transaction& txn) {
       return SyncTimeOf(txn, *rule_table::Get(txn, rule_),
-                        {{"gw", test::Epoch() + absl::Hours(1)}});
+                        {{{"gw", {PublisherScope::Kind::kBucket, "photos"}},
+                          test::Epoch() + absl::Hours(1)}});
     });
   }
   // Lets the verification that is under way find that all is equal.
