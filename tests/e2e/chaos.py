@@ -21,9 +21,9 @@ class ChaosTest(E2eTest):
         self.source, self.destination = self.pair()
         self.history = truth.History()
         keys = [f"{i % 10}/{i:05}" for i in range(objects)]
-        operations = {key: self.history.begin(key, True) for key in keys}
+        operations = {key: self.history.begin(key, True, SIZE) for key in keys}
         self.cluster.fill(self.source, {
-            key: truth.content(key, operation, SIZE)
+            key: truth.content(key, operation)
             for key, operation in operations.items()})
         for operation in operations.values():
             operation.finished = time.time()
@@ -128,6 +128,9 @@ class ChaosTest(E2eTest):
         self.cluster.wait_backfilled(self.rule)
         self.cluster.wait_synced(self.rule)
         self.assert_equal_buckets(self.source, self.destination)
+        self.assertEqual(truth.stale_facts(
+            self.history.snapshot(),
+            self.cluster.facts(SHANGHAI, self.destination)), [])
         counts = self.assert_balanced(self.rule)
         self.assertEqual(counts["pending"], 0)
         # More where a crrctl that could not tell of its work repeated it.

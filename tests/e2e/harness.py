@@ -3,11 +3,13 @@
 Tests wait for what they need with a time limit; none waits for a time to pass.
 """
 
+import contextlib
 import datetime
 import fcntl
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -271,6 +273,22 @@ class Cluster:
                 path.write_bytes(content)
             self.crrctl("import", bucket, temporary)
 
+    def index(self, region, query, *parameters):
+        """What the index of a region's store answers."""
+        path = self.folder / region / "index.db"
+        with contextlib.closing(
+                sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return db.execute(query, parameters).fetchall()
+
+    def facts(self, region, bucket):
+        """What stands beside the bytes of each object, by key: metadata, tags,
+        ACL and the rest, as the store's index has them. Equal facts are equal
+        bytes."""
+        return {key.decode(): facts for key, facts in self.index(
+            region, "SELECT key, facts FROM objects JOIN buckets"
+            " USING (bucket_id) WHERE name = ? AND is_current AND NOT is_marker",
+            bucket)}
+
     def wait_published(self, region):
         """Waits until what was written before now is published: a rule that is
         created after that has none of it in its log."""
@@ -339,7 +357,12 @@ class E2eTest(unittest.TestCase):
         return source, destination
 
     def assert_equal_buckets(self, source, destination):
+        """Every byte, and everything beside them."""
         self.cluster.crrctl("compare", source, destination)
+        replicas = self.cluster.facts(SHANGHAI, destination)
+        self.assertEqual([], [
+            key for key, facts in self.cluster.facts(HANGZHOU, source).items()
+            if replicas[key] != facts], "their facts differ")
 
     def assert_balanced(self, rule):
         """I4: nothing that was published is lost from the counts."""

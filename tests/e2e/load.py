@@ -12,6 +12,8 @@ from harness import crr, seconds_of, wait
 
 
 BATCH = 1000  # As many as the contract allows.
+# In a file of its own; smaller ones live in the store's index.
+LARGE = 33_000
 
 
 def publish(cluster, bucket, keys):
@@ -76,7 +78,8 @@ class Background(threading.Thread):
 
 
 class Writer(Background):
-    """Creates, overwrites and deletes random keys by crrctl.
+    """Creates, overwrites, edits and deletes random keys by crrctl. An edit
+    writes other metadata beside the same bytes.
 
     An operation is repeated until crrctl says that it is done, and deletes only
     what is there: each makes a change. `history` tells what was done when.
@@ -95,9 +98,9 @@ class Writer(Background):
 
     def step(self):
         key = self._dice.choice(self._keys)
-        exists = key not in self._exist or self._dice.random() < 0.7
-        operation = self._history.begin(key, exists)
-        if exists:
+        operation = self._begin(key)
+        flags = [f"--meta=edit={operation.edit}"] if operation.edit else []
+        if operation.exists:
             command = ("object", "put", self._bucket, key, "-")
             self._exist.add(key)
         else:
@@ -105,10 +108,21 @@ class Writer(Background):
             self._exist.remove(key)
         content = truth.content(key, operation)
         wait(f"crrctl {command}",
-             lambda: self._cluster.crrctl(*command, stdin=content,
-                                          check=False).returncode == 0, 60)
+             lambda: self._cluster.crrctl(
+                 *command, stdin=content, flags=flags,
+                 check=False).returncode == 0, 60)
         operation.finished = time.time()
         self.operations += 1
+
+    def _begin(self, key):
+        dice = self._dice.random()
+        if key in self._exist:
+            if dice < 0.3:
+                return self._history.begin(key, False)
+            if dice < 0.5:
+                return self._history.begin_edit(key)
+        # Few are large: rules under load have a bound on their rate.
+        return self._history.begin(key, True, LARGE if dice > 0.95 else 0)
 
     def wait_operations(self, more):
         goal = self.operations + more

@@ -84,9 +84,9 @@ class UnderLoad(Parts):
             "rule": {"name": self.rule, "limits": {
                 "maxLeases": 4, "maxBytesPerSecond": 4 * RATE}},
             "updateMask": "limits"})
-        operation = self.history.begin("large", True)
+        operation = self.history.begin("large", True, SIZE)
         self.cluster.put(self.source, "large",
-                         truth.content("large", operation, SIZE))
+                         truth.content("large", operation))
         operation.finished = time.time()
         for kill in range(2):
             parts = self.uploaded()

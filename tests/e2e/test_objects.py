@@ -2,7 +2,6 @@
 its reason, and is copied once the cause is mended and a retry asked for."""
 
 import os
-import sqlite3
 
 from harness import ALL, E2eTest, HANGZHOU, wait
 
@@ -26,15 +25,9 @@ class Poison:
 
     def blob(self):
         """The file with the bytes of `bad` at the source."""
-        index = sqlite3.connect(
-            f"file:{self.cluster.folder / HANGZHOU}/index.db?mode=ro", uri=True)
-        try:
-            (name,), = index.execute(
-                "SELECT o.blob FROM objects o JOIN buckets b "
-                "ON b.bucket_id = o.bucket_id WHERE b.name = ? AND o.key = ?",
-                (self.source, b"bad"))
-        finally:
-            index.close()
+        (name,), = self.cluster.index(
+            HANGZHOU, "SELECT blob FROM objects JOIN buckets USING (bucket_id)"
+            " WHERE name = ? AND key = ?", self.source, b"bad")
         found = list((self.cluster.folder / HANGZHOU / "blobs").rglob(name))
         self.assertEqual(len(found), 1)
         return found[0]

@@ -2,8 +2,6 @@
 lost, and nothing is done twice."""
 
 import collections
-import contextlib
-import sqlite3
 import time
 
 from chaos import ChaosTest, OBJECTS, SIZE
@@ -78,9 +76,7 @@ class RollingTest(ChaosTest):
 
     def writes_at_destination(self):
         """How often each object of each size was put there."""
-        index = self.cluster.folder / SHANGHAI / "index.db"
-        with contextlib.closing(
-                sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as db:
-            return collections.Counter(db.execute(
-                "SELECT key, size FROM journal JOIN buckets USING (bucket_id)"
-                " WHERE name = ? AND kind = 0", [self.destination]))
+        return collections.Counter(self.cluster.index(
+            SHANGHAI,
+            "SELECT key, size FROM journal JOIN buckets USING (bucket_id)"
+            " WHERE name = ? AND kind = 0", self.destination))

@@ -4,6 +4,7 @@ import subprocess
 import unittest
 
 import truth
+from harness import E2eTest
 from load import Checker
 
 
@@ -62,11 +63,13 @@ class LiesTest(unittest.TestCase):
 
     def test_contents_tell_their_number_and_differ(self):
         log = truth.History()
-        first, second = log.begin("k", PUT), log.begin("k", PUT)
-        for size in (0, 10_000):
-            contents = [truth.content("k", o, size) for o in (first, second)]
+        for key, size in (("small", 0), ("large", 10_000)):
+            contents = [truth.content(key, log.begin(key, PUT, size))
+                        for _ in range(2)]
             self.assertEqual([len(c) for c in contents], [size + 1, size + 2])
             self.assertNotEqual(contents[0], contents[1])
+            edited = truth.content(key, log.begin_edit(key))
+            self.assertEqual(edited, contents[1])
 
     def test_unfinished_before(self):
         for operations, answer in (([(PUT, 10)], False), ([(PUT, 20)], True),
@@ -74,6 +77,55 @@ class LiesTest(unittest.TestCase):
             with self.subTest(operations):
                 self.assertEqual(truth.unfinished_before(
                     history(a=operations)["a"], 20), answer)
+
+
+class StaleFactsTest(unittest.TestCase):
+
+    # As the store encodes them.
+    PLAIN = bytes(8) + b"whatever else"
+    EDIT = (b"\x01" + bytes(7) + b"\x04" + bytes(7) + b"edit"
+            + b"\x01" + bytes(7))
+
+    def faults(self, facts):
+        log = truth.History()
+        for _ in range(2):
+            log.begin("k", PUT)
+            for _ in range(3):
+                log.begin_edit("k")
+        log.begin("plain", PUT)
+        log.begin("gone", PUT)
+        log.begin("gone", GONE)
+        return truth.stale_facts(log.snapshot(), {"plain": self.PLAIN, **facts})
+
+    def test_metadata_are_decoded(self):
+        self.assertEqual(truth.metadata_of(self.PLAIN), {})
+        self.assertEqual(truth.metadata_of(self.EDIT + b"7...."), {"edit": "7"})
+
+    def test_the_last_edit_must_be_there(self):
+        self.assertEqual(self.faults({"k": self.EDIT + b"3"}), [])
+        for stale in (self.EDIT + b"2", self.PLAIN):
+            self.assertEqual(len(self.faults({"k": stale})), 1)
+
+    def test_new_content_has_new_facts(self):
+        wrong = self.faults({"k": self.EDIT + b"3", "plain": self.EDIT + b"1"})
+        self.assertEqual(wrong, ["plain: edit 0 was made, yet edit 1 is there"])
+
+
+class EqualBucketsTest(E2eTest):
+
+    def test_facts_that_differ(self):
+        source, destination = self.pair()
+        for key in ("a", "b", "c"):
+            self.cluster.put(source, key, b"1", flags=["--meta=edit=1"])
+        self.cluster.copier("c")
+        rule = self.cluster.rule(source, destination)
+        self.cluster.wait_backfilled(rule)
+        self.assert_equal_buckets(source, destination)
+        for flags in (["--meta=edit=2"], ["--content_type=text/plain"]):
+            self.cluster.put(destination, "b", b"1", flags=flags)
+            self.cluster.crrctl("compare", source, destination)
+            with self.assertRaisesRegex(AssertionError, "'b'.*facts differ"):
+                self.assert_equal_buckets(source, destination)
 
 
 class ImbalanceTest(unittest.TestCase):

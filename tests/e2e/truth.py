@@ -1,7 +1,9 @@
 """What a writer did to a bucket, and what its replica may show of it.
 
-Each operation on a key has a number, counted from 1, which the object's size
-tells: a listing of the destination says which operation each key has reached.
+Each content of a key, and each absence, has a number, counted from 1, which the
+object's size tells: a listing of the destination says which one each key has
+reached. Edits of the metadata alone are counted from each content on, and the
+metadata tells their number.
 Nothing here needs crr; test_truth.py plants faults.
 """
 
@@ -16,6 +18,8 @@ SIZE_STEP = 1000
 class Operation:
     number: int
     exists: bool  # Afterwards; a deletion otherwise.
+    size: int = 0  # About.
+    edit: int = 0  # Of the metadata; 0 where the content is written, too.
     finished: float | None = None  # By the wall clock; None while under way.
 
 
@@ -29,13 +33,24 @@ class History:
         self._mutex = threading.Lock()
         self._operations = collections.defaultdict(list)
 
-    def begin(self, key, exists):
+    def begin(self, key, exists, size=0):
+        """A deletion, or another content of about `size` bytes."""
         with self._mutex:
             operations = self._operations[key]
-            operation = Operation(len(operations) + 1, exists)
-            assert operation.number < SIZE_STEP, key
-            operations.append(operation)
-            return operation
+            number = operations[-1].number + 1 if operations else 1
+            assert number < SIZE_STEP, key
+            operations.append(Operation(number, exists, size))
+            return operations[-1]
+
+    def begin_edit(self, key):
+        """Other metadata of what is there."""
+        with self._mutex:
+            operations = self._operations[key]
+            last = operations[-1]
+            assert last.exists, key
+            operations.append(dataclasses.replace(last, edit=last.edit + 1,
+                                                  finished=None))
+            return operations[-1]
 
     def snapshot(self):
         with self._mutex:
@@ -43,9 +58,9 @@ class History:
                     for key, operations in self._operations.items()}
 
 
-def content(key, operation, size=0):
-    """What `operation` writes; of about `size` bytes."""
-    size = size // SIZE_STEP * SIZE_STEP + operation.number
+def content(key, operation):
+    """What is there after `operation`."""
+    size = operation.size // SIZE_STEP * SIZE_STEP + operation.number
     words = f"{operation.number} {key} ".encode()
     return (words * (size // len(words) + 1))[:size]
 
@@ -83,6 +98,31 @@ def lies(history, time, sizes):
             wrong.append(f"{key}: number {must.number} was written at "
                          f"{must.finished:.6f}, before {time:.6f}, yet number "
                          f"{reached} is there")
+    return wrong
+
+
+def metadata_of(facts):
+    """The user metadata in facts as an index of a store has them: what they
+    begin with (client/store/facts_codec.h)."""
+    words, at = [], 8
+    for _ in range(2 * int.from_bytes(facts[:at], "little")):
+        begin = at + 8
+        at = begin + int.from_bytes(facts[at:begin], "little")
+        words.append(facts[begin:at].decode())
+    return dict(zip(words[::2], words[1::2]))
+
+
+def stale_facts(history, facts):
+    """What is wrong with the metadata in a bucket once it has everything.
+    `facts` are those of each object, by key."""
+    wrong = []
+    for key, operations in history.items():
+        if not operations[-1].exists:
+            continue
+        edit = int(metadata_of(facts[key]).get("edit", 0))
+        if edit != operations[-1].edit:
+            wrong.append(f"{key}: edit {operations[-1].edit} was made, yet "
+                         f"edit {edit} is there")
     return wrong
 
 
