@@ -13,11 +13,13 @@ OBJECTS, SIZE, RANGES = (12_000, 1_000, 2) if ALL else (400, 10_000, 1)
 
 class ChaosTest(E2eTest):
 
-    def begin(self, first="c0", objects=OBJECTS, touch_history=True):
-        """Starts a copier on a history that takes it 8 times to live, and
-        somebody who keeps writing: new keys and, unless `touch_history` is
-        false, some of the history."""
+    def begin(self, first="c0", objects=OBJECTS, touch_history=True,
+              seconds=None):
+        """Starts a copier on a history that takes it `seconds`, 8 times to live
+        by default, and somebody who keeps writing: new keys and, unless
+        `touch_history` is false, some of the history."""
         self.ttl = float(self.cluster.lease_ttl.rstrip("s"))
+        seconds = seconds or 8 * self.ttl
         self.source, self.destination = self.pair()
         self.history = truth.History()
         keys = [f"{i % 10}/{i:05}" for i in range(objects)]
@@ -30,7 +32,7 @@ class ChaosTest(E2eTest):
         self.cluster.wait_published(HANGZHOU)
         # The one that works is the one that came first.
         self.copiers = [self.cluster.copier(first, slots=4)]
-        per_lease = int(objects * SIZE / RANGES / (8 * self.ttl))
+        per_lease = int(objects * SIZE / RANGES / seconds)
         self.rule = self.cluster.rule(self.source, self.destination, limits={
             "maxLeases": 4, "maxBytesPerSecond": 4 * per_lease})
         self.checker = Checker(self.cluster, self.rule, self.destination,

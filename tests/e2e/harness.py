@@ -156,8 +156,9 @@ class Cluster:
 
     def close(self):
         self.client.close()
-        # Those that depend on others first.
-        for process in reversed(self.processes):
+        # Those that depend on others first; a server may have come last.
+        for process in sorted(reversed(self.processes),
+                              key=lambda process: process.name == "server"):
             process.stop()
         self._temporary.cleanup()
 
@@ -286,8 +287,8 @@ class Cluster:
         bytes."""
         return {key.decode(): facts for key, facts in self.index(
             region, "SELECT key, facts FROM objects JOIN buckets"
-            " USING (bucket_id) WHERE name = ? AND is_current AND NOT is_marker",
-            bucket)}
+            " USING (bucket_id) WHERE name = ? AND is_current AND"
+            " NOT is_marker", bucket)}
 
     def wait_published(self, region):
         """Waits until what was written before now is published: a rule that is

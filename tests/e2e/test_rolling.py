@@ -14,9 +14,13 @@ ROUNDS = 10 if ALL else 1
 
 class RollingTest(ChaosTest):
 
+    # Nobody can wait for a lease to run out: what is not handed over stands
+    # still for longer than any wait here.
+    lease_ttl = "60s"
+
     def test_rolling_restart(self):
         # What the writer leaves alone can be counted.
-        self.begin(touch_history=False)
+        self.begin(touch_history=False, seconds=16)
         for _ in range(COPIERS - 1):
             self.start_copier()
         self.restart_everything()
@@ -44,6 +48,9 @@ class RollingTest(ChaosTest):
         begun = time.monotonic()
         self.assertEqual(process.stop(), 0, what)
         start()
+        wait(f"{what} has handed over its leases", lambda: all(
+            what not in self.leases(kind).values()
+            for kind in ("BACKFILL", "CHANGES")), 5)
         # Something that was written since has arrived.
         self.writer.wait_operations(1)
         live = self.cluster.live(self.rule)
@@ -54,10 +61,7 @@ class RollingTest(ChaosTest):
             settled = int(live["applied"]) + int(live["collapsed"])
             return min(int(live["published"]), settled) >= goal
         wait(f"changes go on after a restart of {what}", goes_on)
-        took = time.monotonic() - begun
-        print(f"{what} {took:.1f} s, ", end="", flush=True)
-        # Work was handed over: nobody waited for a lease to run out.
-        self.assertLess(took, 10)
+        print(f"{what} {time.monotonic() - begun:.1f} s, ", end="", flush=True)
 
     def assert_nothing_was_done_twice(self):
         """What checkpoints told adds up to one look at each object of the
