@@ -79,6 +79,8 @@ class ReplicationTest(E2eTest):
         source, destination = self.pair()
         self.cluster.fill(source, {"old": b"1", "touched": b"1"})
         self.cluster.copier("c")
+        # Or the log would have some of it.
+        self.cluster.wait_published(HANGZHOU)
         rule = self.cluster.rule(source, destination, replicateHistorical=False)
         self.cluster.put(source, "touched", b"2")
         self.cluster.put(source, "new", b"1")
