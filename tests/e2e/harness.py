@@ -91,8 +91,7 @@ class Process:
         store share: they would stall with it.
         """
         def stopped_without_locks():
-            self._child.send_signal(signal.SIGSTOP)
-            os.waitpid(self.pid, os.WUNTRACED)
+            self._suspend()
             for lock in locks:
                 with lock.open() as file:
                     try:
@@ -102,6 +101,26 @@ class Process:
                         return False
             return True
         wait("a moment without a lock", stopped_without_locks)
+
+    def freeze_with(self, lock):
+        """Stops it while it holds `lock` itself, until thaw()."""
+        inode = str(lock.stat().st_ino)
+
+        def stopped_with_lock():
+            self._suspend()
+            for line in pathlib.Path("/proc/locks").read_text().splitlines():
+                # 1: FLOCK  ADVISORY  WRITE pid major:minor:inode 0 EOF
+                fields = line.split()
+                if (fields[1] == "FLOCK" and fields[4] == str(self.pid)
+                        and fields[5].rpartition(":")[2] == inode):
+                    return True
+            self.thaw()
+            return False
+        wait("a moment with the lock", stopped_with_lock)
+
+    def _suspend(self):
+        self._child.send_signal(signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def thaw(self):
         self._child.send_signal(signal.SIGCONT)

@@ -5,7 +5,7 @@ import time
 
 import truth
 from chaos import ChaosTest
-from harness import ALL, HANGZHOU, wait
+from harness import ALL, HANGZHOU, SHANGHAI, wait
 
 SERVER_KILLS = 100 if ALL else 10
 NOTIFIER_KILLS = 30 if ALL else 3
@@ -137,6 +137,21 @@ class AllFaults(OneFault):
         self.end()
         self.cluster.put(self.source, "after", b"1")
         self.assert_in_step()
+
+    def test_a_copier_is_frozen_within_a_write(self):
+        self.begin()
+        self.start_copier()
+        copier = self.pop_holder("CHANGES")
+        self.addCleanup(copier.thaw)
+        copier.freeze_with(self.cluster.folder / SHANGHAI / "write.lock")
+        begun = time.monotonic()
+        self.assert_taken_over("copier frozen", "CHANGES",
+                               self.leases("CHANGES"), begun, copier.name)
+        # It ends its write first: nobody else could write there meanwhile.
+        self.writer.wait_operations(20)
+        copier.thaw()
+        self.hurry()
+        self.end()
 
     def test_the_server_is_frozen_past_the_ttl(self):
         self.begin()
