@@ -56,6 +56,14 @@ class ChaosTest(E2eTest):
         self.addCleanup(self.writer.finish)
         self.writer.start()
 
+    def put(self, key, size=0):
+        """Writes a key that is not the writer's; returns the content."""
+        operation = self.history.begin(key, True, size)
+        content = truth.content(key, operation)
+        self.cluster.put(self.source, key, content)
+        operation.finished = time.time()
+        return content
+
     def start_copier(self, **options):
         copier = self.cluster.copier(f"c{len(self.cluster.processes)}",
                                      **options)

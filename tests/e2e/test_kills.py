@@ -3,7 +3,6 @@ lost, and meanwhile the server never says more than is true."""
 
 import time
 
-import truth
 from chaos import ChaosTest
 from harness import ALL, HANGZHOU, SHANGHAI, wait
 
@@ -103,10 +102,7 @@ class AllFaults(OneFault):
             self.notifiers[HANGZHOU].kill()
             self.writer.wait_operations(10)
             key = f"notifier-killed/{cycle}"
-            operation = self.history.begin(key, True)
-            content = truth.content(key, operation)
-            self.cluster.put(self.source, key, content)
-            operation.finished = time.time()
+            content = self.put(key)
             begun = time.monotonic()
             self.notifiers[HANGZHOU] = self.cluster.notifier(HANGZHOU)
             wait(f"{key} is there", lambda: self.cluster.get(
