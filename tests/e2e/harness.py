@@ -26,6 +26,7 @@ import truth  # noqa: E402
 ALL = "CRR_E2E_ALL" in os.environ
 HANGZHOU = "oss-cn-hangzhou"
 SHANGHAI = "oss-cn-shanghai"
+BEIJING = "oss-cn-beijing"
 
 _stubs = tempfile.TemporaryDirectory(prefix="crr-stubs-")
 STUBS = os.environ.get("CRR_STUBS", _stubs.name + "/stubs")
@@ -226,7 +227,7 @@ class Cluster:
     def region(self, region):
         """Gives a region a store and returns its resource name."""
         root = self.folder / region
-        root.mkdir()
+        root.mkdir(exist_ok=True)
         name = f"regions/{region}"
         self.client.call("RegionService.UpdateRegion", {"region": {
             "name": name, "store": {"local": {"root": str(root)}}}})
@@ -366,10 +367,14 @@ class E2eTest(unittest.TestCase):
     def setUp(self):
         self.cluster = Cluster(self.lease_ttl, self.server_flags)
         self.addCleanup(self.cluster.close)
+        self.prepare_roots()
         for region in (HANGZHOU, SHANGHAI):
             self.cluster.region(region)
         self.notifiers = {region: self.cluster.notifier(region)
                           for region in (HANGZHOU, SHANGHAI)}
+
+    def prepare_roots(self):
+        """For those who want more of a store's root than a folder."""
 
     def pair(self, source="src", destination="dst"):
         self.cluster.bucket(source, HANGZHOU)
