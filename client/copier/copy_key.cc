@@ -79,7 +79,7 @@ class KeyCopy {
       case Step::kEqual:
         return Settle(Outcome::kEqual,
                       rule_.destination->Touch(rule_.destination_bucket,
-                                               task_.key, Replica()));
+                                               task_.key, ReplicaAsSeen()));
       case Step::kFacts:
         return Settle(Outcome::kFactsOnly,
                       rule_.destination->SetFacts(
@@ -150,7 +150,7 @@ class KeyCopy {
     if (!remove) {
       return Settle(Outcome::kNothingToDo,
                     rule_.destination->Touch(rule_.destination_bucket,
-                                             task_.key, Replica()));
+                                             task_.key, ReplicaAsSeen()));
     }
     // Absence is evidence only in the bucket that the rule was made for.
     CRR_ASSIGN_OR_RETURN(const BucketInfo bucket,
@@ -163,8 +163,10 @@ class KeyCopy {
     }
     return Settle(replica_.object.has_value() ? Outcome::kDeleted
                                               : Outcome::kNothingToDo,
-                  rule_.destination->Delete(rule_.destination_bucket, task_.key,
-                                            Replica()));
+                  rule_.destination->Delete(
+                      rule_.destination_bucket, task_.key,
+                      task_.reason == CopyReason::kDelete ? Replica()
+                                                          : ReplicaAsSeen()));
   }
 
   absl::StatusOr<bool> CopySmall(ObjectReader& reader) {
@@ -280,6 +282,14 @@ class KeyCopy {
     return {.source_identity = rule_.source_identity,
             .revision = origin_.revision,
             .may_commit = task_.may_commit};
+  }
+
+  // Of a write that is right only for the state that was decided on: another
+  // copier's late commit or a user may have changed it since.
+  ReplicaWrite ReplicaAsSeen() const {
+    ReplicaWrite write = Replica();
+    write.if_revision = replica_.revision;
+    return write;
   }
 
   const CopyRule& rule_;

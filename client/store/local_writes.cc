@@ -12,11 +12,12 @@ namespace {
 // A key as a body finds it.
 struct Found {
   int64_t bucket_id = 0;
-  bool stale = false;  // The operation comes after a later one.
-  ObjectRow row;       // Revision 0 when the key never was.
+  // What the fence says to the operation: kApplied, or what it ends with.
+  WriteOutcome admitted = WriteOutcome::kApplied;
+  ObjectRow row;  // Revision 0 when the key never was.
 };
 
-// Finds the key and, unless it is stale, records the revision of `replica`.
+// Finds the key and records the revision of `replica`.
 absl::StatusOr<Found> Find(IndexTransaction& txn, absl::string_view bucket,
                            absl::string_view key,
                            const std::optional<ReplicaWrite>& replica) {
@@ -24,19 +25,19 @@ absl::StatusOr<Found> Find(IndexTransaction& txn, absl::string_view bucket,
   CRR_RETURN_IF_ERROR(CheckWritable(bucket_row.info));
   Found found;
   found.bucket_id = bucket_row.id;
+  CRR_ASSIGN_OR_RETURN(std::optional<ObjectRow> row,
+                       ReadObject(txn.db, found.bucket_id, key));
+  if (row.has_value()) found.row = *std::move(row);
   if (replica.has_value()) {
     CRR_ASSIGN_OR_RETURN(const std::optional<AppliedRevision> applied,
                          ReadApplied(txn.db, found.bucket_id, key));
-    found.stale = IsStale(applied, replica);
-    if (found.stale) return found;
+    found.admitted = CheckFence(applied, found.row.state, replica);
+    // Taken back unless the operation is applied.
     CRR_RETURN_IF_ERROR(
         StoreApplied(txn.db, found.bucket_id, key,
                      {.source_identity = replica->source_identity,
                       .revision = replica->revision}));
   }
-  CRR_ASSIGN_OR_RETURN(std::optional<ObjectRow> row,
-                       ReadObject(txn.db, found.bucket_id, key));
-  if (row.has_value()) found.row = *std::move(row);
   return found;
 }
 
@@ -75,7 +76,7 @@ absl::StatusOr<WriteOutcome> PutObject(
     const std::optional<ReplicaMark>& mark,
     const std::optional<ReplicaWrite>& replica) {
   CRR_ASSIGN_OR_RETURN(const Found found, Find(txn, bucket, key, replica));
-  if (found.stale) return WriteOutcome::kStale;
+  if (found.admitted != WriteOutcome::kApplied) return found.admitted;
 
   ObjectInfo object;
   object.key = std::string(key);
@@ -111,7 +112,7 @@ absl::StatusOr<WriteOutcome> EditFacts(
     const std::optional<ReplicaMark>& mark,
     const std::optional<ReplicaWrite>& replica) {
   CRR_ASSIGN_OR_RETURN(Found found, Find(txn, bucket, key, replica));
-  if (found.stale) return WriteOutcome::kStale;
+  if (found.admitted != WriteOutcome::kApplied) return found.admitted;
   ObjectRow& row = found.row;
   if (!row.state.object.has_value() || row.state.object->etag != if_etag) {
     return WriteOutcome::kMissing;
@@ -135,7 +136,7 @@ absl::StatusOr<WriteOutcome> DeleteObject(
     IndexTransaction& txn, absl::string_view bucket, absl::string_view key,
     const std::optional<ReplicaWrite>& replica) {
   CRR_ASSIGN_OR_RETURN(const Found found, Find(txn, bucket, key, replica));
-  if (found.stale) return WriteOutcome::kStale;
+  if (found.admitted != WriteOutcome::kApplied) return found.admitted;
   // Nothing changes, so nothing is journalled; the fence is recorded.
   if (!found.row.state.object.has_value()) return WriteOutcome::kApplied;
 
@@ -157,7 +158,7 @@ absl::StatusOr<WriteOutcome> TouchKey(IndexTransaction& txn,
                                       absl::string_view key,
                                       const ReplicaWrite& replica) {
   CRR_ASSIGN_OR_RETURN(const Found found, Find(txn, bucket, key, replica));
-  return found.stale ? WriteOutcome::kStale : WriteOutcome::kApplied;
+  return found.admitted;
 }
 
 }  // namespace crr

@@ -331,7 +331,11 @@ absl::StatusOr<WriteOutcome> MemoryStore::SetFacts(
   MutexLock lock(mu_);
   CRR_ASSIGN_OR_RETURN(Bucket * found, FindWritable(bucket));
   Entry& entry = found->entries[std::string(key)];
-  if (IsStale(entry.applied, replica)) return WriteOutcome::kStale;
+  if (const WriteOutcome fenced =
+          CheckFence(entry.applied, entry.state, replica);
+      fenced != WriteOutcome::kApplied) {
+    return fenced;
+  }
   if (!entry.state.object.has_value() || entry.state.object->etag != if_etag) {
     return WriteOutcome::kMissing;
   }
@@ -413,7 +417,11 @@ absl::StatusOr<MemoryStore::Bucket*> MemoryStore::FindWritable(
 WriteOutcome MemoryStore::Admit(Entry& entry,
                                 const std::optional<ReplicaWrite>& replica) {
   if (!replica.has_value()) return WriteOutcome::kApplied;
-  if (IsStale(entry.applied, replica)) return WriteOutcome::kStale;
+  if (const WriteOutcome fenced =
+          CheckFence(entry.applied, entry.state, replica);
+      fenced != WriteOutcome::kApplied) {
+    return fenced;
+  }
   if (replica->may_commit && !replica->may_commit()) {
     return WriteOutcome::kNotAllowed;
   }

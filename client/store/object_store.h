@@ -115,6 +115,10 @@ struct ReplicaWrite {
   // highest that was applied to this key from this source, tombstones
   // included.
   int64_t revision = 0;
+  // The destination's own revision (KeyState::revision) that the write was
+  // decided on: at any other the answer is kMissing. Stores without revisions
+  // pay no heed.
+  std::optional<int64_t> if_revision = std::nullopt;
   // Asked at the commit point: false means that the lease is over.
   std::function<bool()> may_commit;
 };
@@ -123,8 +127,9 @@ enum class WriteOutcome {
   kApplied,
   kStale,       // A higher revision was applied already: nothing changed.
   kNotAllowed,  // `may_commit` said no: nothing changed.
-  // There is no object to change (SetFacts), or no upload any more
-  // (ObjectUpload): nothing changed.
+  // There is no object to change (SetFacts), no upload any more (ObjectUpload),
+  // or no longer the state that was decided on (ReplicaWrite::if_revision):
+  // nothing changed, the applied revision included.
   kMissing,
 };
 

@@ -21,11 +21,18 @@ absl::Status CheckSkip(const KeyState& state, int64_t position,
       absl::StrCat("a reader with ", left, " bytes left cannot skip ", bytes));
 }
 
-bool IsStale(const std::optional<AppliedRevision>& applied,
-             const std::optional<ReplicaWrite>& write) {
-  return applied.has_value() && write.has_value() &&
-         applied->source_identity == write->source_identity &&
-         applied->revision > write->revision;
+WriteOutcome CheckFence(const std::optional<AppliedRevision>& applied,
+                        const KeyState& state,
+                        const std::optional<ReplicaWrite>& write) {
+  if (!write.has_value()) return WriteOutcome::kApplied;
+  if (applied.has_value() &&
+      applied->source_identity == write->source_identity &&
+      applied->revision > write->revision) {
+    return WriteOutcome::kStale;
+  }
+  return write->if_revision.value_or(state.revision) == state.revision
+             ? WriteOutcome::kApplied
+             : WriteOutcome::kMissing;
 }
 
 int64_t NextStamp(absl::Time now, int64_t last_stamp,

@@ -26,9 +26,11 @@ struct AppliedRevision {
   int64_t revision = 0;
 };
 
-// Whether `write` comes after a later state of the same source.
-bool IsStale(const std::optional<AppliedRevision>& applied,
-             const std::optional<ReplicaWrite>& write);
+// Whether a key in `state` takes `write`: kApplied; kStale after a later state
+// of the same source; kMissing when it was decided on another state.
+WriteOutcome CheckFence(const std::optional<AppliedRevision>& applied,
+                        const KeyState& state,
+                        const std::optional<ReplicaWrite>& write);
 
 // The stamp of a new state: the mark's when a copier wrote it, otherwise the
 // time, and above the key's last stamp.

@@ -214,6 +214,35 @@ TEST_F(CopyKeyTest, FactsGoAgainWhenTheReplicaChangedUnderneath) {
   EXPECT_EQ(Replica(), "bytes");
 }
 
+// A copier that was frozen since it was let commit wakes up between the look at
+// the destination and the touch: what it commits was not looked at.
+TEST_F(CopyKeyTest, ADestinationThatMovedSinceItWasEqualIsNotCertified) {
+  PutSource("bytes", SomeFacts());
+  ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kCopied);
+  ObjectFacts open = SomeFacts();
+  open.acl = "public-read";
+  PutSource("bytes", open);
+  const int64_t frozen_revision = SourceRevision();
+  PutSource("bytes", SomeFacts());
+  bool first = true;
+  destination_.Before(Call::kTouch, [&](auto, auto) {
+    if (!first) return;
+    first = false;
+    EXPECT_EQ(destination_base_
+                  .SetFacts(kDestination, kKey, ReplicaInfo()->etag, open,
+                            ReplicaInfo()->mark,
+                            ReplicaWrite{
+                                .source_identity = rule_.source_identity,
+                                .revision = frozen_revision,
+                                .may_commit = {}})
+                  .value(),
+              WriteOutcome::kApplied);
+  });
+  ExpectOutcome(Copy(CopyReason::kOtherChange), Outcome::kFactsOnly);
+  EXPECT_EQ(ReplicaInfo()->facts, SomeFacts());
+  EXPECT_FALSE(Takes(frozen_revision));
+}
+
 TEST_F(CopyKeyTest, ReplicaEditedByAUserIsOverwritten) {
   PutSource("bytes");
   ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kCopied);
@@ -246,6 +275,63 @@ TEST_F(CopyKeyTest, AbsenceAloneDeletesNoObjectOfAUser) {
   ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kNothingToDo);
   EXPECT_EQ(Replica(), "user's");
   EXPECT_FALSE(Takes(revision)) << "the tombstone was not recorded";
+}
+
+TEST_F(CopyKeyTest, AbsenceAloneDeletesNoObjectThatAUserJustWrote) {
+  PutSource("bytes");
+  ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kCopied);
+  const int64_t revision = SourceRevision();
+  DeleteSource();
+  destination_.Before(Call::kDelete, [&](auto, auto) {
+    Put(destination_base_, kDestination, "user's");
+  });
+  ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kNothingToDo);
+  EXPECT_EQ(Replica(), "user's");
+  EXPECT_FALSE(Takes(revision)) << "the tombstone was not recorded";
+}
+
+// A change that says "deleted" deletes whatever is there by then.
+TEST_F(CopyKeyTest, ADeleteChangeDeletesWhatAUserJustWrote) {
+  PutSource("bytes");
+  ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kCopied);
+  DeleteSource();
+  destination_.Before(Call::kDelete, [&](auto, auto) {
+    Put(destination_base_, kDestination, "user's");
+  });
+  ExpectOutcome(Copy(CopyReason::kDelete), Outcome::kDeleted);
+  EXPECT_FALSE(ReplicaInfo().has_value());
+}
+
+// A late write of the source's bytes, after the absence was seen at both ends.
+TEST_F(CopyKeyTest, AReplicaThatCameBackIsNotCertifiedAsAbsent) {
+  PutSource("bytes");
+  const int64_t revision = SourceRevision();
+  const ObjectInfo origin = SourceInfo().value();
+  DeleteSource();
+  bool first = true;
+  destination_.Before(Call::kTouch, [&](auto, auto) {
+    if (!first) return;
+    first = false;
+    auto writer = destination_base_.Write(kDestination, kKey);
+    ASSERT_OK(writer);
+    ASSERT_OK((*writer)->Append("bytes"));
+    EXPECT_EQ((*writer)
+                  ->Commit(origin.facts,
+                           ReplicaMark{.source_bucket = kSource,
+                                       .source_etag = origin.etag,
+                                       .source_stamp = origin.stamp,
+                                       .destination_bucket = kDestination,
+                                       .key = kKey,
+                                       .digest = ""},
+                           ReplicaWrite{
+                               .source_identity = rule_.source_identity,
+                               .revision = revision,
+                               .may_commit = {}})
+                  .value(),
+              WriteOutcome::kApplied);
+  });
+  ExpectOutcome(Copy(CopyReason::kOtherChange), Outcome::kDeleted);
+  EXPECT_FALSE(ReplicaInfo().has_value());
 }
 
 TEST_F(CopyKeyTest, AbsenceDeletesNoReplicaOfAnotherSource) {

@@ -435,6 +435,45 @@ TEST_P(ConformanceTest, ALateWriteDoesNotResurrectADeletedKey) {
   EXPECT_FALSE(Head("k").object.has_value());
 }
 
+// Decided on a state that is no longer there: nothing changes, and the revision
+// is not recorded.
+TEST_P(ConformanceTest, AWriteOfAnotherStateThanItWasDecidedOnIsMissing) {
+  const auto missing = IsOutcome(WriteOutcome::kMissing);
+  const auto decided_on = [](int64_t state, int64_t revision) {
+    ReplicaWrite write = Revision(revision);
+    write.if_revision = state;
+    return write;
+  };
+  ASSERT_THAT(Put(store(), kBucket, "k", "1", {}, {}, Revision(1)), kIsApplied);
+  const int64_t seen = Head("k").revision;
+  ASSERT_THAT(Put(store(), kBucket, "k", "2", {}, {}, Revision(2)), kIsApplied);
+  const KeyState now = Head("k");
+  for (const int64_t other : {seen, int64_t{0}}) {
+    const ReplicaWrite late = decided_on(other, 9);
+    EXPECT_THAT(store().Touch(kBucket, "k", late), missing);
+    EXPECT_THAT(store().Delete(kBucket, "k", late), missing);
+    EXPECT_THAT(
+        store().SetFacts(kBucket, "k", now.object->etag, {}, {}, late),
+        missing);
+    EXPECT_THAT(Put(store(), kBucket, "k", "late", {}, {}, late), missing);
+  }
+  EXPECT_EQ(Head("k").revision, now.revision);
+  // A later state of the source says more than that.
+  EXPECT_THAT(store().Touch(kBucket, "k", decided_on(seen, 1)),
+              IsOutcome(WriteOutcome::kStale));
+
+  EXPECT_THAT(store().Touch(kBucket, "k", decided_on(now.revision, 3)),
+              kIsApplied);
+  EXPECT_THAT(store().Delete(kBucket, "k", decided_on(now.revision, 4)),
+              kIsApplied);
+  // Absence has a number too, and that of a key that never was is 0.
+  EXPECT_THAT(store().Touch(kBucket, "k", decided_on(now.revision, 5)),
+              missing);
+  EXPECT_THAT(store().Touch(kBucket, "k", decided_on(Head("k").revision, 5)),
+              kIsApplied);
+  EXPECT_THAT(store().Touch(kBucket, "never", decided_on(0, 5)), kIsApplied);
+}
+
 TEST_P(ConformanceTest, RevisionsOfAnotherSourceAreNotCompared) {
   ASSERT_THAT(Put(store(), kBucket, "k", "a", {}, {}, Revision(10, "one")),
               kIsApplied);
