@@ -30,7 +30,7 @@ int64_t SizeOf(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<GroupCommit>> GroupCommit::Make(
     const std::string& index_path, const std::string& changed_path,
-    WriteLock lock, std::unique_ptr<sqlite::Connection> db,
+    WriteLock lock, std::unique_ptr<IndexConnection> db,
     const BlobFiles& blobs, const Clock& clock) {
   CRR_ASSIGN_OR_RETURN(FileDescriptor changed,
                        OpenFile(changed_path, O_WRONLY));
@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<GroupCommit>> GroupCommit::Make(
 }
 
 GroupCommit::GroupCommit(const std::string& index_path, FileDescriptor changed,
-                         WriteLock lock, std::unique_ptr<sqlite::Connection> db,
+                         WriteLock lock, std::unique_ptr<IndexConnection> db,
                          const BlobFiles& blobs, const Clock& clock)
     : wal_path_(index_path + "-wal"),
       blobs_(blobs),
@@ -86,7 +86,8 @@ void GroupCommit::WriteForAll() {
     const absl::StatusOr<WriteLock::Hold> hold = lock_.Acquire();
     // Not before: more have come while another process held the lock.
     group = TakeGroup();
-    const absl::Status status = hold.ok() ? Transact(group) : hold.status();
+    const absl::Status status =
+        AsIndexError(hold.ok() ? Transact(group) : hold.status());
     if (status.ok()) {
       MaybeCheckpoint();
     } else {
@@ -107,7 +108,7 @@ absl::Status GroupCommit::Transact(const std::vector<Operation*>& group) {
     ~RollBack() {
       if (db.InTransaction()) db.ExecuteScript("ROLLBACK").IgnoreError();
     }
-    sqlite::Connection& db;
+    IndexConnection& db;
   } roll_back_on_return{*db_};
 
   CRR_ASSIGN_OR_RETURN(IndexTransaction txn, Begin());

@@ -16,15 +16,15 @@
 #include "base/mutex.h"
 #include "client/store/blob_files.h"
 #include "client/store/files.h"
+#include "client/store/index_connection.h"
 #include "client/store/object_store.h"
 #include "client/store/write_lock.h"
-#include "storage/sqlite/connection.h"
 
 namespace crr {
 
 // What the body of a write works on.
 struct IndexTransaction {
-  sqlite::Connection& db;
+  IndexConnection& db;
   // The time of everything in this transaction: not before that of any earlier
   // one.
   absl::Time now;
@@ -58,7 +58,7 @@ class GroupCommit {
   // object.
   static absl::StatusOr<std::unique_ptr<GroupCommit>> Make(
       const std::string& index_path, const std::string& changed_path,
-      WriteLock lock, std::unique_ptr<sqlite::Connection> db,
+      WriteLock lock, std::unique_ptr<IndexConnection> db,
       const BlobFiles& blobs, const Clock& clock);
 
   // Runs `body`, asks the `may_commit` of `replica` if there is one, both on
@@ -76,7 +76,7 @@ class GroupCommit {
   };
 
   GroupCommit(const std::string& index_path, FileDescriptor changed,
-              WriteLock lock, std::unique_ptr<sqlite::Connection> db,
+              WriteLock lock, std::unique_ptr<IndexConnection> db,
               const BlobFiles& blobs, const Clock& clock);
 
   std::vector<Operation*> TakeGroup();
@@ -102,7 +102,7 @@ class GroupCommit {
   // Used by the writer.
   const FileDescriptor changed_;
   WriteLock lock_;
-  const std::unique_ptr<sqlite::Connection> db_;
+  const std::unique_ptr<IndexConnection> db_;
   // Blobs of the last transaction's garbage rows; the next one takes the rows
   // of those away whose files are gone.
   std::vector<std::string> garbage_;

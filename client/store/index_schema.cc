@@ -115,7 +115,7 @@ CREATE TABLE IF NOT EXISTS upload_parts (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-absl::Status CreateSchema(sqlite::Connection& db, absl::Time now) {
+absl::Status CreateSchema(IndexConnection& db, absl::Time now) {
   CRR_RETURN_IF_ERROR(db.ExecuteScript("BEGIN IMMEDIATE"));
   CRR_RETURN_IF_ERROR(db.ExecuteScript(kSchema));
   CRR_RETURN_IF_ERROR(
@@ -130,11 +130,11 @@ absl::Status CreateSchema(sqlite::Connection& db, absl::Time now) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndex(
+absl::StatusOr<std::unique_ptr<IndexConnection>> OpenIndex(
     const std::string& path, bool create, absl::Time now) {
   CRR_ASSIGN_OR_RETURN(
-      std::unique_ptr<sqlite::Connection> db,
-      sqlite::Connection::Open(path, {.create = create}));
+      std::unique_ptr<IndexConnection> db,
+      IndexConnection::Open(path, {.create = create}));
   CRR_ASSIGN_OR_RETURN(const sqlite::Rows version,
                        db->Query("PRAGMA user_version"));
   const int64_t found = version.at(0).Int(0);
@@ -154,9 +154,9 @@ absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndex(
   return db;
 }
 
-absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndexReader(
+absl::StatusOr<std::unique_ptr<IndexConnection>> OpenIndexReader(
     const std::string& path) {
-  return sqlite::Connection::Open(path, {.read_only = true, .create = false});
+  return IndexConnection::Open(path, {.read_only = true, .create = false});
 }
 
 }  // namespace crr

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/sqlite/connection.h"
+#include "client/store/index_connection.h"
 
 namespace crr {
 
@@ -18,11 +18,11 @@ inline constexpr size_t kInlineBytesMax = 32 << 10;
 // `create`, makes it first where it is missing, `now` being the time of its
 // making. Requires: the write lock. Statuses: UNAVAILABLE there is no index;
 // FAILED_PRECONDITION a newer program made it.
-absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndex(
+absl::StatusOr<std::unique_ptr<IndexConnection>> OpenIndex(
     const std::string& path, bool create, absl::Time now);
 
 // Opens the index, which is there, for reading.
-absl::StatusOr<std::unique_ptr<sqlite::Connection>> OpenIndexReader(
+absl::StatusOr<std::unique_ptr<IndexConnection>> OpenIndexReader(
     const std::string& path);
 
 }  // namespace crr

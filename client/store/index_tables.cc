@@ -43,13 +43,13 @@ absl::StatusOr<ObjectInfo> ObjectOf(const Row& row) {
 
 }  // namespace
 
-absl::StatusOr<int64_t> ReadEpoch(sqlite::Connection& db) {
+absl::StatusOr<int64_t> ReadEpoch(IndexConnection& db) {
   CRR_ASSIGN_OR_RETURN(const Rows rows, db.Query("SELECT epoch FROM meta"));
   if (rows.size() != 1) return absl::DataLossError("the index has no epoch");
   return rows[0].Int(0);
 }
 
-absl::StatusOr<BucketRow> ReadBucket(sqlite::Connection& db,
+absl::StatusOr<BucketRow> ReadBucket(IndexConnection& db,
                                      absl::string_view name) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
@@ -62,7 +62,7 @@ absl::StatusOr<BucketRow> ReadBucket(sqlite::Connection& db,
   return BucketOf(rows[0]);
 }
 
-absl::Status AddBucket(sqlite::Connection& db, const BucketInfo& bucket) {
+absl::Status AddBucket(IndexConnection& db, const BucketInfo& bucket) {
   return db
       .Execute("INSERT INTO buckets (name, identity, versioning)"
                " VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
@@ -71,7 +71,7 @@ absl::Status AddBucket(sqlite::Connection& db, const BucketInfo& bucket) {
       .status();
 }
 
-absl::StatusOr<std::vector<BucketInfo>> ReadBuckets(sqlite::Connection& db) {
+absl::StatusOr<std::vector<BucketInfo>> ReadBuckets(IndexConnection& db) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
       db.Query("SELECT bucket_id, name, identity, versioning FROM buckets"
@@ -81,7 +81,7 @@ absl::StatusOr<std::vector<BucketInfo>> ReadBuckets(sqlite::Connection& db) {
   return buckets;
 }
 
-absl::StatusOr<std::optional<ObjectRow>> ReadObject(sqlite::Connection& db,
+absl::StatusOr<std::optional<ObjectRow>> ReadObject(IndexConnection& db,
                                                     int64_t bucket_id,
                                                     absl::string_view key) {
   CRR_ASSIGN_OR_RETURN(
@@ -103,7 +103,7 @@ absl::StatusOr<std::optional<ObjectRow>> ReadObject(sqlite::Connection& db,
   return std::optional<ObjectRow>(std::move(row));
 }
 
-absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(sqlite::Connection& db,
+absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(IndexConnection& db,
                                                     int64_t bucket_id,
                                                     const KeyRange& range,
                                                     int limit) {
@@ -124,7 +124,7 @@ absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(sqlite::Connection& db,
   return objects;
 }
 
-absl::Status StoreObject(sqlite::Connection& db, int64_t bucket_id,
+absl::Status StoreObject(IndexConnection& db, int64_t bucket_id,
                          absl::string_view key, const ObjectRow& row) {
   static const ObjectInfo kNone;
   const bool is_marker = !row.state.object.has_value();
@@ -152,7 +152,7 @@ absl::Status StoreObject(sqlite::Connection& db, int64_t bucket_id,
       .status();
 }
 
-absl::StatusOr<bool> IsBlobReferred(sqlite::Connection& db,
+absl::StatusOr<bool> IsBlobReferred(IndexConnection& db,
                                     absl::string_view blob) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
@@ -162,7 +162,7 @@ absl::StatusOr<bool> IsBlobReferred(sqlite::Connection& db,
   return !rows.empty();
 }
 
-absl::Status AddInlineBytes(sqlite::Connection& db, int64_t inline_id,
+absl::Status AddInlineBytes(IndexConnection& db, int64_t inline_id,
                             absl::string_view bytes) {
   return db
       .Execute("INSERT INTO inline_bytes (inline_id, bytes) VALUES ($1, $2)",
@@ -170,7 +170,7 @@ absl::Status AddInlineBytes(sqlite::Connection& db, int64_t inline_id,
       .status();
 }
 
-absl::Status RemoveInlineBytes(sqlite::Connection& db, int64_t inline_id) {
+absl::Status RemoveInlineBytes(IndexConnection& db, int64_t inline_id) {
   return db
       .Execute("DELETE FROM inline_bytes WHERE inline_id = $1",
                {Int(inline_id)})
@@ -178,7 +178,7 @@ absl::Status RemoveInlineBytes(sqlite::Connection& db, int64_t inline_id) {
 }
 
 absl::StatusOr<std::optional<std::string>> ReadInlineBytes(
-    sqlite::Connection& db, int64_t inline_id) {
+    IndexConnection& db, int64_t inline_id) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
       db.Query("SELECT bytes FROM inline_bytes WHERE inline_id = $1",
@@ -188,7 +188,7 @@ absl::StatusOr<std::optional<std::string>> ReadInlineBytes(
 }
 
 absl::StatusOr<std::optional<AppliedRevision>> ReadApplied(
-    sqlite::Connection& db, int64_t bucket_id, absl::string_view key) {
+    IndexConnection& db, int64_t bucket_id, absl::string_view key) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
       db.Query("SELECT source_identity, revision FROM applied_revisions"
@@ -199,7 +199,7 @@ absl::StatusOr<std::optional<AppliedRevision>> ReadApplied(
       {.source_identity = rows[0].Text(0), .revision = rows[0].Int(1)});
 }
 
-absl::Status StoreApplied(sqlite::Connection& db, int64_t bucket_id,
+absl::Status StoreApplied(IndexConnection& db, int64_t bucket_id,
                           absl::string_view key,
                           const AppliedRevision& applied) {
   return db
@@ -214,24 +214,24 @@ absl::Status StoreApplied(sqlite::Connection& db, int64_t bucket_id,
       .status();
 }
 
-absl::Status AddGarbage(sqlite::Connection& db, absl::string_view blob) {
+absl::Status AddGarbage(IndexConnection& db, absl::string_view blob) {
   return db.Execute("INSERT INTO garbage (blob) VALUES ($1)", {Text(blob)})
       .status();
 }
 
-absl::Status RemoveGarbage(sqlite::Connection& db, absl::string_view blob) {
+absl::Status RemoveGarbage(IndexConnection& db, absl::string_view blob) {
   return db.Execute("DELETE FROM garbage WHERE blob = $1", {Text(blob)})
       .status();
 }
 
-absl::StatusOr<std::vector<std::string>> ReadGarbage(sqlite::Connection& db) {
+absl::StatusOr<std::vector<std::string>> ReadGarbage(IndexConnection& db) {
   CRR_ASSIGN_OR_RETURN(const Rows rows, db.Query("SELECT blob FROM garbage"));
   std::vector<std::string> blobs;
   for (const Row& row : rows) blobs.push_back(row.Text(0));
   return blobs;
 }
 
-absl::StatusOr<int64_t> AddJournalEntry(sqlite::Connection& db,
+absl::StatusOr<int64_t> AddJournalEntry(IndexConnection& db,
                                         int64_t bucket_id,
                                         const JournalEntry& entry) {
   CRR_ASSIGN_OR_RETURN(
@@ -246,7 +246,7 @@ absl::StatusOr<int64_t> AddJournalEntry(sqlite::Connection& db,
   return rows.at(0).Int(0);
 }
 
-absl::StatusOr<std::vector<JournalEntry>> ReadJournal(sqlite::Connection& db,
+absl::StatusOr<std::vector<JournalEntry>> ReadJournal(IndexConnection& db,
                                                       int64_t position,
                                                       int limit) {
   CRR_ASSIGN_OR_RETURN(
@@ -271,7 +271,7 @@ absl::StatusOr<std::vector<JournalEntry>> ReadJournal(sqlite::Connection& db,
   return entries;
 }
 
-absl::StatusOr<JournalEnd> ReadJournalEnd(sqlite::Connection& db) {
+absl::StatusOr<JournalEnd> ReadJournalEnd(IndexConnection& db) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
       db.Query("SELECT position, time_us FROM journal"

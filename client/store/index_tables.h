@@ -11,9 +11,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/store/change_journal.h"
+#include "client/store/index_connection.h"
 #include "client/store/object_store.h"
 #include "client/store/write_rules.h"
-#include "storage/sqlite/connection.h"
 
 namespace crr {
 
@@ -22,7 +22,7 @@ namespace crr {
 // the connection's, unless said otherwise.
 
 // meta
-absl::StatusOr<int64_t> ReadEpoch(sqlite::Connection& db);
+absl::StatusOr<int64_t> ReadEpoch(IndexConnection& db);
 
 // buckets
 struct BucketRow {
@@ -30,12 +30,12 @@ struct BucketRow {
   BucketInfo info;
 };
 // NOT_FOUND when there is no such bucket.
-absl::StatusOr<BucketRow> ReadBucket(sqlite::Connection& db,
+absl::StatusOr<BucketRow> ReadBucket(IndexConnection& db,
                                      absl::string_view name);
 // Does nothing when there is one of this name.
-absl::Status AddBucket(sqlite::Connection& db, const BucketInfo& bucket);
+absl::Status AddBucket(IndexConnection& db, const BucketInfo& bucket);
 // By name.
-absl::StatusOr<std::vector<BucketInfo>> ReadBuckets(sqlite::Connection& db);
+absl::StatusOr<std::vector<BucketInfo>> ReadBuckets(IndexConnection& db);
 
 // objects
 
@@ -48,57 +48,57 @@ struct ObjectRow {
   std::optional<std::string> blob;
 };
 // nullopt when the key never was.
-absl::StatusOr<std::optional<ObjectRow>> ReadObject(sqlite::Connection& db,
+absl::StatusOr<std::optional<ObjectRow>> ReadObject(IndexConnection& db,
                                                     int64_t bucket_id,
                                                     absl::string_view key);
 // The objects in `range`, by key, and no tombstone.
-absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(sqlite::Connection& db,
+absl::StatusOr<std::vector<ObjectInfo>> ReadObjects(IndexConnection& db,
                                                     int64_t bucket_id,
                                                     const KeyRange& range,
                                                     int limit);
 // Replaces the state of `key`.
-absl::Status StoreObject(sqlite::Connection& db, int64_t bucket_id,
+absl::Status StoreObject(IndexConnection& db, int64_t bucket_id,
                          absl::string_view key, const ObjectRow& row);
 // Whether an object or an upload has it.
-absl::StatusOr<bool> IsBlobReferred(sqlite::Connection& db,
+absl::StatusOr<bool> IsBlobReferred(IndexConnection& db,
                                     absl::string_view blob);
 
 // inline_bytes
-absl::Status AddInlineBytes(sqlite::Connection& db, int64_t inline_id,
+absl::Status AddInlineBytes(IndexConnection& db, int64_t inline_id,
                             absl::string_view bytes);
-absl::Status RemoveInlineBytes(sqlite::Connection& db, int64_t inline_id);
+absl::Status RemoveInlineBytes(IndexConnection& db, int64_t inline_id);
 // nullopt when there are none of this number (any more).
 absl::StatusOr<std::optional<std::string>> ReadInlineBytes(
-    sqlite::Connection& db, int64_t inline_id);
+    IndexConnection& db, int64_t inline_id);
 
 // applied_revisions
 absl::StatusOr<std::optional<AppliedRevision>> ReadApplied(
-    sqlite::Connection& db, int64_t bucket_id, absl::string_view key);
-absl::Status StoreApplied(sqlite::Connection& db, int64_t bucket_id,
+    IndexConnection& db, int64_t bucket_id, absl::string_view key);
+absl::Status StoreApplied(IndexConnection& db, int64_t bucket_id,
                           absl::string_view key,
                           const AppliedRevision& applied);
 
 // garbage
-absl::Status AddGarbage(sqlite::Connection& db, absl::string_view blob);
-absl::Status RemoveGarbage(sqlite::Connection& db, absl::string_view blob);
-absl::StatusOr<std::vector<std::string>> ReadGarbage(sqlite::Connection& db);
+absl::Status AddGarbage(IndexConnection& db, absl::string_view blob);
+absl::Status RemoveGarbage(IndexConnection& db, absl::string_view blob);
+absl::StatusOr<std::vector<std::string>> ReadGarbage(IndexConnection& db);
 
 // journal
 
 // Adds `entry` to the bucket; returns its position. The position and the name
 // of the bucket in `entry` do not count.
-absl::StatusOr<int64_t> AddJournalEntry(sqlite::Connection& db,
+absl::StatusOr<int64_t> AddJournalEntry(IndexConnection& db,
                                         int64_t bucket_id,
                                         const JournalEntry& entry);
 // Up to `limit` entries after `position`, in order.
-absl::StatusOr<std::vector<JournalEntry>> ReadJournal(sqlite::Connection& db,
+absl::StatusOr<std::vector<JournalEntry>> ReadJournal(IndexConnection& db,
                                                       int64_t position,
                                                       int limit);
 struct JournalEnd {
   int64_t position = 0;
   absl::Time time;
 };
-absl::StatusOr<JournalEnd> ReadJournalEnd(sqlite::Connection& db);
+absl::StatusOr<JournalEnd> ReadJournalEnd(IndexConnection& db);
 
 }  // namespace crr
 

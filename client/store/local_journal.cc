@@ -41,7 +41,7 @@ bool Drain(const FileDescriptor& file) {
 absl::StatusOr<std::unique_ptr<LocalJournal>> LocalJournal::Open(
     const std::string& index_path, const std::string& changed_path,
     WriteLock lock, const Clock& clock) {
-  CRR_ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> db,
+  CRR_ASSIGN_OR_RETURN(std::unique_ptr<IndexConnection> db,
                        OpenIndexReader(index_path));
   CRR_ASSIGN_OR_RETURN(const int64_t epoch, ReadEpoch(*db));
   FileDescriptor changes(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<LocalJournal>> LocalJournal::Open(
                        std::move(wakes), std::move(lock), clock));
 }
 
-LocalJournal::LocalJournal(std::unique_ptr<sqlite::Connection> db,
+LocalJournal::LocalJournal(std::unique_ptr<IndexConnection> db,
                            int64_t epoch, FileDescriptor changes,
                            FileDescriptor wakes, WriteLock lock,
                            const Clock& clock)

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "client/store/change_journal.h"
 #include "client/store/files.h"
+#include "client/store/index_connection.h"
 #include "client/store/write_lock.h"
-#include "storage/sqlite/connection.h"
 
 namespace crr {
 
@@ -31,11 +31,11 @@ class LocalJournal final : public ChangeJournal {
   void Wake() override;
 
  private:
-  LocalJournal(std::unique_ptr<sqlite::Connection> db, int64_t epoch,
+  LocalJournal(std::unique_ptr<IndexConnection> db, int64_t epoch,
                FileDescriptor changes, FileDescriptor wakes, WriteLock lock,
                const Clock& clock);
 
-  const std::unique_ptr<sqlite::Connection> db_;
+  const std::unique_ptr<IndexConnection> db_;
   const int64_t epoch_;
   const FileDescriptor changes_;  // inotify
   const FileDescriptor wakes_;    // eventfd

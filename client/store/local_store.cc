@@ -47,7 +47,7 @@ absl::Status MakeSkeleton(const std::string& root, const BlobFiles& blobs) {
 // Removes the files that dead processes left and that the index does not refer
 // to, and forgets the uploads that nobody will finish. Requires: the write lock,
 // and no other process.
-absl::Status Sweep(sqlite::Connection& db, const BlobFiles& blobs,
+absl::Status Sweep(IndexConnection& db, const BlobFiles& blobs,
                    absl::Time now) {
   CRR_ASSIGN_OR_RETURN(const std::vector<std::string> unfinished,
                        blobs.Unfinished());
@@ -96,7 +96,7 @@ absl::StatusOr<std::unique_ptr<LocalStore>> LocalStore::Open(
 
   CRR_ASSIGN_OR_RETURN(WriteLock write_lock,
                        WriteLock::Open(WriteLockPath(root), options.create));
-  std::unique_ptr<sqlite::Connection> db;
+  std::unique_ptr<IndexConnection> db;
   {
     CRR_ASSIGN_OR_RETURN(const WriteLock::Hold hold, write_lock.Acquire());
     const bool fresh = !FileExists(index);

@@ -128,7 +128,7 @@ absl::Status AbortLocalUpload(absl::string_view id, GroupCommit& commits) {
       .outcome.status();
 }
 
-absl::Status ExpireUploads(sqlite::Connection& db, absl::Time now) {
+absl::Status ExpireUploads(IndexConnection& db, absl::Time now) {
   CRR_RETURN_IF_ERROR(db.ExecuteScript("BEGIN IMMEDIATE"));
   CRR_ASSIGN_OR_RETURN(const std::vector<std::string> expired,
                        ReadUploadsBefore(db, now - kUploadAgeMax));

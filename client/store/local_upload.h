@@ -63,7 +63,7 @@ absl::Status AbortLocalUpload(absl::string_view id, GroupCommit& commits);
 
 // Forgets the uploads that nobody has gone on with for long and makes their
 // blobs garbage.
-absl::Status ExpireUploads(sqlite::Connection& db, absl::Time now);
+absl::Status ExpireUploads(IndexConnection& db, absl::Time now);
 
 }  // namespace crr
 

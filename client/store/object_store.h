@@ -21,7 +21,8 @@ namespace crr {
 //   NOT_FOUND          the bucket is not there (a missing *object* is an
 //                      answer, not an error, unless a call says otherwise)
 //   INVALID_ARGUMENT   a name or key that no store may hold
-//   UNAVAILABLE        the store cannot be reached, or asks to come back later
+//   UNAVAILABLE        the store as a whole cannot be used: it cannot be reached,
+//                      is broken, or asks to come back later
 //   RESOURCE_EXHAUSTED the store is full
 //   DATA_LOSS          the store holds less, or other bytes, than it says; when
 //                      nothing of an object is left but its name, the status is

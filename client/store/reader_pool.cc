@@ -21,7 +21,7 @@ absl::StatusOr<ReaderPool::Reader> ReaderPool::Borrow() {
     }
     ++open_;
   }
-  absl::StatusOr<std::unique_ptr<sqlite::Connection>> db =
+  absl::StatusOr<std::unique_ptr<IndexConnection>> db =
       OpenIndexReader(path_);
   if (db.ok()) return Reader(*this, *std::move(db));
   MutexLock lock(mu_);
@@ -30,7 +30,7 @@ absl::StatusOr<ReaderPool::Reader> ReaderPool::Borrow() {
   return db.status();
 }
 
-void ReaderPool::GiveBack(std::unique_ptr<sqlite::Connection> db) {
+void ReaderPool::GiveBack(std::unique_ptr<IndexConnection> db) {
   MutexLock lock(mu_);
   free_.push_back(std::move(db));
   given_back_.NotifyOne();

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
-#include "storage/sqlite/connection.h"
+#include "client/store/index_connection.h"
 
 namespace crr {
 
@@ -21,7 +21,7 @@ class ReaderPool {
   // A borrowed connection, given back with this object.
   class Reader {
    public:
-    Reader(ReaderPool& pool, std::unique_ptr<sqlite::Connection> db)
+    Reader(ReaderPool& pool, std::unique_ptr<IndexConnection> db)
         : pool_(&pool), db_(std::move(db)) {}
     ~Reader() {
       if (db_ != nullptr) pool_->GiveBack(std::move(db_));
@@ -29,23 +29,23 @@ class ReaderPool {
     Reader(Reader&&) = default;
     Reader& operator=(Reader&&) = delete;
 
-    sqlite::Connection& db() { return *db_; }
+    IndexConnection& db() { return *db_; }
 
    private:
     ReaderPool* pool_;
-    std::unique_ptr<sqlite::Connection> db_;
+    std::unique_ptr<IndexConnection> db_;
   };
   // Waits while all of them are lent: hold one for no longer than a statement.
   absl::StatusOr<Reader> Borrow();
 
  private:
-  void GiveBack(std::unique_ptr<sqlite::Connection> db);
+  void GiveBack(std::unique_ptr<IndexConnection> db);
 
   const std::string path_;
   Mutex mu_;
   CondVar given_back_;
   int open_ ABSL_GUARDED_BY(mu_) = 0;
-  std::vector<std::unique_ptr<sqlite::Connection>> free_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<IndexConnection>> free_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace crr

@@ -10,7 +10,7 @@ using sqlite::Row;
 using sqlite::Rows;
 using sqlite::Text;
 
-absl::Status AddUpload(sqlite::Connection& db, const UploadRow& upload,
+absl::Status AddUpload(IndexConnection& db, const UploadRow& upload,
                        absl::Time now) {
   return db
       .Execute(
@@ -22,7 +22,7 @@ absl::Status AddUpload(sqlite::Connection& db, const UploadRow& upload,
       .status();
 }
 
-absl::StatusOr<std::optional<UploadRow>> ReadUpload(sqlite::Connection& db,
+absl::StatusOr<std::optional<UploadRow>> ReadUpload(IndexConnection& db,
                                                     int64_t bucket_id,
                                                     absl::string_view key,
                                                     absl::string_view id) {
@@ -39,7 +39,7 @@ absl::StatusOr<std::optional<UploadRow>> ReadUpload(sqlite::Connection& db,
                                    .part_bytes = row.Int(3)});
 }
 
-absl::StatusOr<bool> RemoveUpload(sqlite::Connection& db,
+absl::StatusOr<bool> RemoveUpload(IndexConnection& db,
                                   absl::string_view id) {
   CRR_ASSIGN_OR_RETURN(
       const int64_t removed,
@@ -48,7 +48,7 @@ absl::StatusOr<bool> RemoveUpload(sqlite::Connection& db,
 }
 
 absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(
-    sqlite::Connection& db, absl::Time time) {
+    IndexConnection& db, absl::Time time) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
       db.Query("SELECT upload_id FROM uploads WHERE touched_us < $1",
@@ -58,7 +58,7 @@ absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(
   return ids;
 }
 
-absl::StatusOr<bool> AddPart(sqlite::Connection& db, absl::string_view id,
+absl::StatusOr<bool> AddPart(IndexConnection& db, absl::string_view id,
                              int64_t number, int64_t bytes, absl::Time now) {
   CRR_ASSIGN_OR_RETURN(
       const int64_t found,
@@ -74,7 +74,7 @@ absl::StatusOr<bool> AddPart(sqlite::Connection& db, absl::string_view id,
   return true;
 }
 
-absl::StatusOr<PartsExtent> ReadPartsExtent(sqlite::Connection& db,
+absl::StatusOr<PartsExtent> ReadPartsExtent(IndexConnection& db,
                                             absl::string_view id) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "storage/sqlite/connection.h"
+#include "client/store/index_connection.h"
 
 namespace crr {
 
@@ -25,29 +25,29 @@ struct UploadRow {
   int64_t part_bytes = 0;
 };
 
-absl::Status AddUpload(sqlite::Connection& db, const UploadRow& upload,
+absl::Status AddUpload(IndexConnection& db, const UploadRow& upload,
                        absl::Time now);
 // nullopt when the key has no such upload (any more).
-absl::StatusOr<std::optional<UploadRow>> ReadUpload(sqlite::Connection& db,
+absl::StatusOr<std::optional<UploadRow>> ReadUpload(IndexConnection& db,
                                                     int64_t bucket_id,
                                                     absl::string_view key,
                                                     absl::string_view id);
 // With what is known of its parts. False when there is no such upload.
-absl::StatusOr<bool> RemoveUpload(sqlite::Connection& db, absl::string_view id);
+absl::StatusOr<bool> RemoveUpload(IndexConnection& db, absl::string_view id);
 // Those whose last part, or beginning, was before `time`.
 absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(
-    sqlite::Connection& db, absl::Time time);
+    IndexConnection& db, absl::Time time);
 
 // Remembers that part `number` stands in the blob. False when there is no such
 // upload.
-absl::StatusOr<bool> AddPart(sqlite::Connection& db, absl::string_view id,
+absl::StatusOr<bool> AddPart(IndexConnection& db, absl::string_view id,
                              int64_t number, int64_t bytes, absl::Time now);
 
 struct PartsExtent {
   int64_t bytes = 0;  // What the parts add up to.
   int64_t end = 0;  // Where the last one ends: the same unless one is missing.
 };
-absl::StatusOr<PartsExtent> ReadPartsExtent(sqlite::Connection& db,
+absl::StatusOr<PartsExtent> ReadPartsExtent(IndexConnection& db,
                                             absl::string_view id);
 
 }  // namespace crr

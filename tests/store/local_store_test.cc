@@ -15,11 +15,11 @@
 #include "base/hash.h"
 #include "client/store/blob_files.h"
 #include "client/store/group_commit.h"
+#include "client/store/index_connection.h"
 #include "client/store/index_schema.h"
 #include "client/store/index_tables.h"
 #include "client/store/local_writes.h"
 #include "client/store/write_lock.h"
-#include "storage/sqlite/connection.h"
 #include "tests/store/peak_memory.h"
 #include "tests/store/store_helpers.h"
 #include "tests/support/fake_clock.h"
@@ -62,8 +62,8 @@ class LocalStoreTest : public ::testing::Test {
   std::vector<fs::path> Blobs() { return FilesBelow(root_ + "/blobs"); }
   std::vector<fs::path> Unfinished() { return FilesBelow(root_ + "/tmp"); }
   // The index as another program would open it.
-  std::unique_ptr<sqlite::Connection> Index() {
-    return sqlite::Connection::Open(root_ + "/index.db", {}).value();
+  std::unique_ptr<IndexConnection> Index() {
+    return IndexConnection::Open(root_ + "/index.db", {}).value();
   }
 
   test::TempDir dir_;
@@ -132,12 +132,48 @@ TEST_F(LocalStoreTest, ANewerSchemaIsRefused) {
               HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST_F(LocalStoreTest, AFileThatIsNoIndexIsDataLoss) {
+// Errors of the index are the store's: DATA_LOSS would be held against each
+// object that is asked for.
+TEST_F(LocalStoreTest, AnIndexThatCannotBeUsedIsUnavailable) {
+  const auto says = [](const char* what) {
+    return ::testing::AllOf(
+        HasCode(absl::StatusCode::kUnavailable),
+        ::testing::ResultOf(
+            [](const auto& answer) {
+              return std::string(answer.status().message());
+            },
+            ::testing::HasSubstr(what)));
+  };
+  ASSERT_OK(Put(*store_, kBucket, "k", "bytes"));
+  {
+    const auto index = Index();
+    ASSERT_OK(ReadEpoch(*index));
+    ASSERT_OK(index->Checkpoint(absl::Seconds(5)));
+  }
+
+  // One that has no connection for reading yet.
+  auto opened = LocalStore::Open(root_, {}).value();
+  fs::rename(root_ + "/index.db", root_ + "/away");
+  EXPECT_THAT(opened->Head(kBucket, "k"), says("unable to open"));
+  EXPECT_THAT(opened->List(kBucket, {}), says("unable to open"));
+  EXPECT_THAT(opened->Write(kBucket, "k"), says("unable to open"));
+  EXPECT_THAT(opened->OpenJournal(), says("unable to open"));
+  fs::rename(root_ + "/away", root_ + "/index.db");
+  EXPECT_OK(opened->Head(kBucket, "k"));
+
+  // The pages after the first are garbage.
+  opened = LocalStore::Open(root_, {}).value();
+  const auto size = static_cast<size_t>(fs::file_size(root_ + "/index.db"));
+  std::fstream(root_ + "/index.db", std::ios::in | std::ios::out).seekp(4096)
+      << std::string(size - 4096, 'x');
+  EXPECT_THAT(opened->Head(kBucket, "k"), says("malformed"));
+  EXPECT_THAT(opened->Delete(kBucket, "k", {}), says("malformed"));
+
+  opened.reset();
   store_.reset();
   fs::remove(root_ + "/index.db-wal");
   std::ofstream(root_ + "/index.db") << std::string(8192, 'x');
-  EXPECT_THAT(LocalStore::Open(root_, {}),
-              HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(LocalStore::Open(root_, {}), says("not a database"));
 }
 
 TEST_F(LocalStoreTest, SmallObjectsHaveNoFiles) {

@@ -10,9 +10,9 @@
 #include <string>
 
 #include "base/hash.h"
+#include "client/store/index_connection.h"
 #include "client/store/index_tables.h"
 #include "client/store/local_store.h"
-#include "storage/sqlite/connection.h"
 #include "tests/store/peak_memory.h"
 #include "tests/store/store_helpers.h"
 #include "tests/support/fake_clock.h"
@@ -53,8 +53,8 @@ class LocalUploadTest : public ::testing::Test {
   }
   std::vector<fs::path> Blobs() { return FilesBelow("blobs"); }
   std::vector<fs::path> Unfinished() { return FilesBelow("tmp"); }
-  std::unique_ptr<sqlite::Connection> Index() {
-    return sqlite::Connection::Open(root_ + "/index.db", {}).value();
+  std::unique_ptr<IndexConnection> Index() {
+    return IndexConnection::Open(root_ + "/index.db", {}).value();
   }
   int64_t Count(const std::string& table) {
     return Index()->Query("SELECT count(*) FROM " + table)->at(0).Int(0);
