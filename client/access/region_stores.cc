@@ -64,14 +64,19 @@ absl::StatusOr<std::shared_ptr<LocalStore>> RegionStores::Open(
                   "it lies outside of this process's --local_roots");
   }
 
-  MutexLock lock(mu_);
-  std::shared_ptr<LocalStore>& store = open_[resolved.native()];
-  if (store == nullptr) {
+  Root& opened = RootAt(resolved.native());
+  MutexLock lock(opened.mu);
+  if (opened.store == nullptr) {
     // The resolved path, so that what is opened is what was checked.
     CRR_ASSIGN_OR_RETURN(
-        store, LocalStore::Open(resolved.native(), {.create = create}));
+        opened.store, LocalStore::Open(resolved.native(), {.create = create}));
   }
-  return store;
+  return opened.store;
+}
+
+RegionStores::Root& RegionStores::RootAt(const std::string& path) {
+  MutexLock lock(mu_);
+  return roots_[path];
 }
 
 }  // namespace crr

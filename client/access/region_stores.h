@@ -23,7 +23,8 @@ class RegionStores {
   explicit RegionStores(std::vector<std::string> local_roots);
 
   // The store at `address`, opened once and shared. With `create`, a local root
-  // that is missing is made. Statuses:
+  // that is missing is made. Waits for as long as another process keeps that
+  // store locked, which holds up no other store. Statuses:
   //   FAILED_PRECONDITION the region has no store
   //   PERMISSION_DENIED   the root lies outside of `local_roots`
   //   others              as LocalStore::Open
@@ -31,9 +32,16 @@ class RegionStores {
                                                    bool create);
 
  private:
+  struct Root {
+    Mutex mu;  // Held while the store is opened.
+    std::shared_ptr<LocalStore> store ABSL_GUARDED_BY(mu);
+  };
+  // Makes it on first use; it stays.
+  Root& RootAt(const std::string& path);
+
   const std::vector<std::string> local_roots_;
-  Mutex mu_;
-  std::map<std::string, std::shared_ptr<LocalStore>> open_ ABSL_GUARDED_BY(mu_);
+  Mutex mu_;  // Never held while a store is opened.
+  std::map<std::string, Root> roots_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace crr

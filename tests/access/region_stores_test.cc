@@ -2,8 +2,10 @@
 
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "client/store/file_lock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -64,6 +66,28 @@ TEST_F(RegionStoresTest, OpensAStoreOnceAndSharesIt) {
   ASSERT_OK(first);
   ASSERT_OK(second);
   EXPECT_EQ(*first, *second);
+}
+
+// Another process, perhaps a frozen one, holds the lock of one of the stores.
+TEST_F(RegionStoresTest, AStoreThatIsStuckHoldsUpNoOther) {
+  // Made by another process.
+  ASSERT_OK(LocalStore::Open(dir_ / "data/stuck", {.create = true}));
+  FileLock held =
+      FileLock::Open(dir_ / "data/stuck/write.lock", /*create=*/false).value();
+  ASSERT_OK(held.LockExclusive());
+  std::thread opening([&] { EXPECT_OK(Open(dir_ / "data/stuck")); });
+  // It has begun once it has the store's other lock.
+  FileLock probe =
+      FileLock::Open(dir_ / "data/stuck/open.lock", /*create=*/false).value();
+  while (probe.TryLockExclusive().value()) {
+    probe.Unlock();
+    std::this_thread::yield();
+  }
+
+  EXPECT_OK(Open(dir_ / "data/hz"));
+
+  held.Unlock();
+  opening.join();
 }
 
 TEST_F(RegionStoresTest, TheStartOfANameIsNotAFolder) {
