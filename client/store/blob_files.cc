@@ -16,7 +16,8 @@ namespace crr {
 
 BlobFiles::BlobFiles(absl::string_view root)
     : blobs_(absl::StrCat(root, "/blobs")),
-      temporary_(absl::StrCat(root, "/tmp")) {}
+      writing_(absl::StrCat(root, "/writing")),
+      older_(absl::StrCat(root, "/tmp")) {}
 
 // 256 folders keep each small enough for tools that list one.
 std::string BlobFiles::FolderOf(const std::string& name) const {
@@ -27,12 +28,12 @@ std::string BlobFiles::PathOf(const std::string& name) const {
   return absl::StrCat(FolderOf(name), "/", name);
 }
 
-std::string BlobFiles::TemporaryPathOf(const std::string& name) const {
-  return absl::StrCat(temporary_, "/", name);
+std::string BlobFiles::WritingPathOf(const std::string& name) const {
+  return absl::StrCat(writing_, "/", name);
 }
 
 absl::Status BlobFiles::MakeFolders() const {
-  CRR_RETURN_IF_ERROR(MakeFolder(temporary_));
+  CRR_RETURN_IF_ERROR(MakeFolder(older_));  // They may come back to the store.
   CRR_RETURN_IF_ERROR(MakeFolder(blobs_));
   for (int i = 0; i < 256; ++i) {
     CRR_RETURN_IF_ERROR(MakeFolder(absl::StrFormat("%s/%02x", blobs_, i)));
@@ -41,11 +42,17 @@ absl::Status BlobFiles::MakeFolders() const {
 }
 
 absl::StatusOr<NewBlob> BlobFiles::Create() const {
-  std::string name = RandomName();
-  CRR_ASSIGN_OR_RETURN(
-      FileDescriptor file,
-      OpenFile(TemporaryPathOf(name), O_WRONLY | O_CREAT | O_EXCL));
-  return NewBlob(*this, std::move(name), std::move(file));
+  // Not there yet in the store of an older program.
+  CRR_RETURN_IF_ERROR(MakeFolder(writing_));
+  while (true) {
+    std::string name = RandomName();
+    CRR_ASSIGN_OR_RETURN(
+        FileLock file, FileLock::Open(WritingPathOf(name), /*create=*/true));
+    CRR_RETURN_IF_ERROR(file.LockExclusive());
+    // A sweep that came between the two has taken it for a dead writer's.
+    CRR_ASSIGN_OR_RETURN(const int64_t names, CountNames(file.file()));
+    if (names > 0) return NewBlob(*this, std::move(name), std::move(file));
+  }
 }
 
 absl::StatusOr<std::optional<FileDescriptor>> BlobFiles::Open(
@@ -70,19 +77,37 @@ absl::Status BlobFiles::Remove(const std::string& name) const {
   return RemoveFile(PathOf(name));
 }
 
-absl::StatusOr<std::vector<std::string>> BlobFiles::Unfinished() const {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator i(temporary_, error), end;
-       !error && i != end; i.increment(error)) {
-    names.push_back(i->path().filename().native());
-  }
-  if (error) return ErrnoStatus(error.value(), "list", temporary_);
-  return names;
+absl::StatusOr<std::vector<BlobFiles::Leftover>> BlobFiles::Leftovers(
+    bool alone) const {
+  std::vector<Leftover> leftovers;
+  CRR_RETURN_IF_ERROR(AddLeftovers(writing_, leftovers));
+  if (alone) CRR_RETURN_IF_ERROR(AddLeftovers(older_, leftovers));
+  return leftovers;
 }
 
-absl::Status BlobFiles::Finish(const std::string& name) const {
-  return RemoveFile(TemporaryPathOf(name));
+absl::Status BlobFiles::AddLeftovers(const std::string& folder,
+                                     std::vector<Leftover>& leftovers) const {
+  std::error_code error;
+  for (std::filesystem::directory_iterator i(folder, error), end;
+       !error && i != end; i.increment(error)) {
+    const std::string path = i->path().native();
+    absl::StatusOr<FileLock> file = FileLock::Open(path, /*create=*/false);
+    if (!file.ok()) continue;  // Finished since.
+    CRR_ASSIGN_OR_RETURN(const bool is_left, file->TryLockExclusive());
+    if (!is_left) continue;
+    CRR_ASSIGN_OR_RETURN(const int64_t names, CountNames(file->file()));
+    if (names > 1) {
+      leftovers.push_back(
+          {.blob = i->path().filename().native(), .path = path});
+    } else {
+      // While the lock is held: it may be one that was only just made.
+      CRR_RETURN_IF_ERROR(RemoveFile(path));
+    }
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return ErrnoStatus(error.value(), "list", folder);
+  }
+  return absl::OkStatus();
 }
 
 NewBlob::NewBlob(NewBlob&& other) noexcept
@@ -92,14 +117,15 @@ NewBlob::NewBlob(NewBlob&& other) noexcept
 
 NewBlob::~NewBlob() {
   if (files_ == nullptr) return;
-  // The name in tmp/ goes last: it is what a sweep finds the other by. One that
-  // cannot be removed is left to the sweep.
-  if (files_->Remove(name_).ok()) files_->Finish(name_).IgnoreError();
+  // The name in writing/ goes last: it is what a sweep finds the other by. One
+  // that cannot be removed is left to the sweep.
+  if (!files_->Remove(name_).ok()) return;
+  RemoveFile(files_->WritingPathOf(name_)).IgnoreError();
 }
 
 absl::Status NewBlob::Publish() {
-  CRR_RETURN_IF_ERROR(SyncFile(file_));
-  if (link(files_->TemporaryPathOf(name_).c_str(),
+  CRR_RETURN_IF_ERROR(SyncFile(file_.file()));
+  if (link(files_->WritingPathOf(name_).c_str(),
            files_->PathOf(name_).c_str()) != 0) {
     return ErrnoStatus(errno, "link", files_->PathOf(name_));
   }
@@ -108,7 +134,7 @@ absl::Status NewBlob::Publish() {
 
 void NewBlob::Keep() {
   // If it stays, the next sweep finds that the index refers to the blob.
-  files_->Finish(name_).IgnoreError();
+  RemoveFile(files_->WritingPathOf(name_)).IgnoreError();
   files_ = nullptr;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/store/file_lock.h"
 #include "client/store/files.h"
 
 namespace crr {
@@ -18,15 +19,17 @@ class NewBlob;
 // parts: one file for each, in `blobs/`, under a random name that the index
 // refers to.
 //
-// A blob that the index does not refer to yet has a name in `tmp/` too, from
-// before its first byte until the index's transaction has ended. So a process that was killed
-// leaves a name in `tmp/` for whatever it left, and a sweep need not look
-// through `blobs/`. Thread-safe.
+// A blob that the index does not refer to yet has a name in `writing/` too,
+// from before its first byte until the index's transaction has ended, and its
+// writer holds a lock (flock) on the file for as long. So a name there that
+// nobody holds is of a process that was killed, whichever others live; and a
+// sweep need not look through `blobs/`. Older programs put that name into
+// `tmp/`, and lock nothing. Thread-safe.
 class BlobFiles {
  public:
   explicit BlobFiles(absl::string_view root);
 
-  // Makes the folders where they are missing.
+  // Makes the folders of a new store.
   absl::Status MakeFolders() const;
 
   absl::StatusOr<NewBlob> Create() const;
@@ -38,11 +41,15 @@ class BlobFiles {
       const std::string& name) const;
   absl::Status Remove(const std::string& name) const;
 
-  // What was being written when a process died. Ask only while no other
-  // process has the store open.
-  absl::StatusOr<std::vector<std::string>> Unfinished() const;
-  // Takes the name in `tmp/` away.
-  absl::Status Finish(const std::string& name) const;
+  // A blob whose writer is gone; the index may refer to it or not.
+  struct Leftover {
+    std::string blob;
+    std::string path;  // Of its other name, which goes once that is settled.
+  };
+  // What killed writers left in `blobs/`; what they had not got that far with
+  // is removed at once. With `alone`, which says that no other process has the
+  // store open, also that of older programs.
+  absl::StatusOr<std::vector<Leftover>> Leftovers(bool alone) const;
 
  private:
   friend class NewBlob;
@@ -50,10 +57,13 @@ class BlobFiles {
                                                        int flags) const;
   std::string FolderOf(const std::string& name) const;
   std::string PathOf(const std::string& name) const;
-  std::string TemporaryPathOf(const std::string& name) const;
+  std::string WritingPathOf(const std::string& name) const;
+  absl::Status AddLeftovers(const std::string& folder,
+                            std::vector<Leftover>& leftovers) const;
 
   const std::string blobs_;
-  const std::string temporary_;
+  const std::string writing_;
+  const std::string older_;
 };
 
 // A blob that is being written. Its files go with it unless it is kept.
@@ -66,7 +76,7 @@ class NewBlob {
 
   const std::string& name() const { return name_; }
   absl::Status Append(absl::string_view bytes) {
-    return WriteAll(file_, bytes);
+    return WriteAll(file_.file(), bytes);
   }
   // Makes bytes and name durable: the index may refer to it after this.
   absl::Status Publish();
@@ -77,12 +87,12 @@ class NewBlob {
 
  private:
   friend class BlobFiles;
-  NewBlob(const BlobFiles& files, std::string name, FileDescriptor file)
+  NewBlob(const BlobFiles& files, std::string name, FileLock file)
       : files_(&files), name_(std::move(name)), file_(std::move(file)) {}
 
   const BlobFiles* files_;  // nullptr: nothing is left to clean up.
   std::string name_;
-  FileDescriptor file_;
+  FileLock file_;  // Held.
 };
 
 }  // namespace crr

@@ -138,6 +138,14 @@ absl::Status MakeFolder(const std::string& path) {
   return ErrnoStatus(errno, "mkdir", path);
 }
 
+absl::StatusOr<int64_t> CountNames(const FileDescriptor& file) {
+  struct stat found {};
+  if (fstat(file.get(), &found) != 0) {
+    return ErrnoStatus(errno, "fstat", "a file");
+  }
+  return static_cast<int64_t>(found.st_nlink);
+}
+
 absl::Status RemoveFile(const std::string& path) {
   if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
   return ErrnoStatus(errno, "unlink", path);

@@ -70,6 +70,9 @@ absl::Status SyncFolder(const std::string& folder);
 // Makes `path` a folder unless it is one.
 absl::Status MakeFolder(const std::string& path);
 
+// How many names `file` has.
+absl::StatusOr<int64_t> CountNames(const FileDescriptor& file);
+
 // Removes the name `path`; one that is not there is fine.
 absl::Status RemoveFile(const std::string& path);
 

@@ -49,6 +49,12 @@ absl::StatusOr<int64_t> ReadEpoch(IndexConnection& db) {
   return rows[0].Int(0);
 }
 
+absl::Status RewriteMeta(IndexConnection& db) {
+  // SQLite writes no page for an update that changes nothing.
+  return db.ExecuteScript(
+      "UPDATE meta SET epoch = epoch + 1; UPDATE meta SET epoch = epoch - 1");
+}
+
 absl::StatusOr<BucketRow> ReadBucket(IndexConnection& db,
                                      absl::string_view name) {
   CRR_ASSIGN_OR_RETURN(
@@ -215,7 +221,10 @@ absl::Status StoreApplied(IndexConnection& db, int64_t bucket_id,
 }
 
 absl::Status AddGarbage(IndexConnection& db, absl::string_view blob) {
-  return db.Execute("INSERT INTO garbage (blob) VALUES ($1)", {Text(blob)})
+  return db
+      .Execute("INSERT INTO garbage (blob) VALUES ($1)"
+               " ON CONFLICT (blob) DO NOTHING",
+               {Text(blob)})
       .status();
 }
 

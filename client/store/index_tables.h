@@ -23,6 +23,8 @@ namespace crr {
 
 // meta
 absl::StatusOr<int64_t> ReadEpoch(IndexConnection& db);
+// Writes what is there already: the transaction is then one that writes.
+absl::Status RewriteMeta(IndexConnection& db);
 
 // buckets
 struct BucketRow {
@@ -79,6 +81,7 @@ absl::Status StoreApplied(IndexConnection& db, int64_t bucket_id,
                           const AppliedRevision& applied);
 
 // garbage
+// Does nothing when it is there.
 absl::Status AddGarbage(IndexConnection& db, absl::string_view blob);
 absl::Status RemoveGarbage(IndexConnection& db, absl::string_view blob);
 absl::StatusOr<std::vector<std::string>> ReadGarbage(IndexConnection& db);

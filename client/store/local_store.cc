@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "client/store/blob_files.h"
 #include "client/store/file_lock.h"
@@ -45,25 +46,39 @@ absl::Status MakeSkeleton(const std::string& root, const BlobFiles& blobs) {
 }
 
 // Removes the files that dead processes left and that the index does not refer
-// to, and forgets the uploads that nobody will finish. Requires: the write lock,
-// and no other process.
-absl::Status Sweep(IndexConnection& db, const BlobFiles& blobs,
-                   absl::Time now) {
-  CRR_ASSIGN_OR_RETURN(const std::vector<std::string> unfinished,
-                       blobs.Unfinished());
-  for (const std::string& blob : unfinished) {
-    CRR_ASSIGN_OR_RETURN(const bool referred, IsBlobReferred(db, blob));
-    if (!referred) CRR_RETURN_IF_ERROR(blobs.Remove(blob));
-    CRR_RETURN_IF_ERROR(blobs.Finish(blob));
+// to, and forgets uploads that nobody will finish. Other processes may be at
+// work, unless `alone` says that none has the store open.
+absl::Status Sweep(GroupCommit& commits, const BlobFiles& blobs, bool alone) {
+  CRR_ASSIGN_OR_RETURN(const std::vector<BlobFiles::Leftover> leftovers,
+                       blobs.Leftovers(alone));
+  bool any = false;
+  const auto collect =
+      [&](IndexTransaction& txn) -> absl::StatusOr<WriteOutcome> {
+    // A process that died in its commit may have left the whole of it in the
+    // index's log, unseen by those who had the index open. Written over, it is
+    // not found by a later recovery, when its blobs are gone. Who is alone has
+    // just recovered.
+    if (!alone) CRR_RETURN_IF_ERROR(RewriteMeta(txn.db));
+    for (const BlobFiles::Leftover& leftover : leftovers) {
+      CRR_ASSIGN_OR_RETURN(const bool referred,
+                           IsBlobReferred(txn.db, leftover.blob));
+      if (!referred) CRR_RETURN_IF_ERROR(DiscardBlob(txn, leftover.blob));
+    }
+    CRR_RETURN_IF_ERROR(ExpireUploads(txn));
+    // Of processes that died before they removed the file, too. One that lives
+    // and is about to finds it gone.
+    CRR_ASSIGN_OR_RETURN(txn.removed_blobs, ReadGarbage(txn.db));
+    any = !txn.removed_blobs.empty();
+    return WriteOutcome::kApplied;
+  };
+  CRR_RETURN_IF_ERROR(commits.Run(collect, std::nullopt).outcome.status());
+  for (const BlobFiles::Leftover& leftover : leftovers) {
+    CRR_RETURN_IF_ERROR(RemoveFile(leftover.path));
   }
-  CRR_RETURN_IF_ERROR(ExpireUploads(db, now));
-  CRR_ASSIGN_OR_RETURN(const std::vector<std::string> garbage,
-                       ReadGarbage(db));
-  for (const std::string& blob : garbage) {
-    CRR_RETURN_IF_ERROR(blobs.Remove(blob));
-    CRR_RETURN_IF_ERROR(RemoveGarbage(db, blob));
-  }
-  return absl::OkStatus();
+  if (!any) return absl::OkStatus();
+  // A transaction takes the rows of the last one's garbage away.
+  const auto nothing = [](IndexTransaction&) { return WriteOutcome::kApplied; };
+  return commits.Run(nothing, std::nullopt).outcome.status();
 }
 
 }  // namespace
@@ -91,7 +106,7 @@ absl::StatusOr<std::unique_ptr<LocalStore>> LocalStore::Open(
                        FileLock::Open(OpenLockPath(root), options.create));
   store->open_lock_ = std::make_unique<FileLock>(std::move(open_lock));
   CRR_ASSIGN_OR_RETURN(const bool alone, store->open_lock_->TryLockExclusive());
-  // Waits for a process that sweeps.
+  // Waits for a process that is alone and sweeps.
   if (!alone) CRR_RETURN_IF_ERROR(store->open_lock_->LockShared());
 
   CRR_ASSIGN_OR_RETURN(WriteLock write_lock,
@@ -101,18 +116,24 @@ absl::StatusOr<std::unique_ptr<LocalStore>> LocalStore::Open(
     CRR_ASSIGN_OR_RETURN(const WriteLock::Hold hold, write_lock.Acquire());
     const bool fresh = !FileExists(index);
     if (fresh) CRR_RETURN_IF_ERROR(MakeSkeleton(root, *store->blobs_));
-    const absl::Time now = options.clock->WallNow();
-    CRR_ASSIGN_OR_RETURN(db, OpenIndex(index, options.create, now));
+    CRR_ASSIGN_OR_RETURN(
+        db, OpenIndex(index, options.create, options.clock->WallNow()));
     if (fresh) CRR_RETURN_IF_ERROR(SyncFolder(root));
-    if (alone) CRR_RETURN_IF_ERROR(Sweep(*db, *store->blobs_, now));
   }
-  // Another process may sweep between the two locks of this step: nothing of
-  // ours is there yet.
-  if (alone) CRR_RETURN_IF_ERROR(store->open_lock_->LockShared());
   CRR_ASSIGN_OR_RETURN(
       store->commits_,
       GroupCommit::Make(index, ChangedPath(root), std::move(write_lock),
                         std::move(db), *store->blobs_, *options.clock));
+  // What is left only takes space: a full disk must not keep the store shut.
+  if (const absl::Status swept =
+          Sweep(*store->commits_, *store->blobs_, alone);
+      !swept.ok()) {
+    LogWarning("store_sweep_failed",
+               {{"root", root}, {"error", swept.ToString()}});
+  }
+  // Another process may sweep between the two locks of this step: nothing of
+  // ours is there yet.
+  if (alone) CRR_RETURN_IF_ERROR(store->open_lock_->LockShared());
   return store;
 }
 

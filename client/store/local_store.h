@@ -23,18 +23,21 @@ struct UploadRow;
 //   index.db      one SQLite index for all buckets: objects, small ones with
 //                 their bytes, tombstones, the journal, uploads in parts
 //   blobs/xx/...  the bytes of larger objects and of uploads in parts
-//   tmp/          names of blobs that are being written
+//   writing/      names of blobs that are being written, each file locked by
+//                 its writer
+//   tmp/          the same of older programs, which lock none
 //   write.lock    held by whoever writes to the index
-//   open.lock     held, shared, by every process that has the store open
+//   open.lock     held, shared, by every process that has the store open: only
+//                 who is alone knows that what is in tmp/ is nobody's
 //   changed       touched after each commit
 //
 // Any number of processes and threads may use one folder on a local disk; a
 // write that was answered survives kill and power loss, one that was not
-// leaves nothing behind once the store is next opened by a process that is
-// alone with it. An upload in parts stays for a week after its last part; that
-// process forgets older ones. Neither keys nor ids that a caller names are used
-// as paths. Objects with versions are not served yet: their buckets refuse
-// writes with FAILED_PRECONDITION.
+// leaves nothing behind once its process is dead and the store is next opened.
+// An upload in parts stays for a week after its last part; opening the store
+// and beginning an upload forget older ones. Neither keys nor ids that a caller
+// names are used as paths. Objects with versions are not served yet: their
+// buckets refuse writes with FAILED_PRECONDITION.
 //
 // Readers, writers, uploads and journals must not outlive the store.
 // Thread-safe.

@@ -17,6 +17,8 @@ constexpr size_t kHashChunkBytes = 1 << 20;
 // Rules are paused and regions mended within a week; what nobody has come back
 // for by then only takes space.
 constexpr absl::Duration kUploadAgeMax = absl::Hours(7 * 24);
+// Expired in one transaction, which holds up every other writer.
+constexpr int kExpiredMax = 100;
 
 absl::Status PartsMissing(int64_t found, int64_t size) {
   return absl::DataLossError(absl::StrCat("the upload's parts do not make up ",
@@ -105,6 +107,7 @@ absl::StatusOr<std::string> BeginLocalUpload(absl::string_view bucket,
                                        .key = std::string(key),
                                        .part_bytes = part_bytes},
                                       txn.now));
+        CRR_RETURN_IF_ERROR(ExpireUploads(txn));
         return WriteOutcome::kApplied;
       },
       /*replica=*/std::nullopt);
@@ -114,29 +117,28 @@ absl::StatusOr<std::string> BeginLocalUpload(absl::string_view bucket,
   return blob.name();
 }
 
-absl::Status AbortLocalUpload(absl::string_view id, GroupCommit& commits) {
+absl::Status AbortLocalUpload(const std::string& id, GroupCommit& commits) {
   return commits
       .Run(
           [&](IndexTransaction& txn) -> absl::StatusOr<WriteOutcome> {
             CRR_ASSIGN_OR_RETURN(const bool found, RemoveUpload(txn.db, id));
             if (!found) return WriteOutcome::kMissing;
-            CRR_RETURN_IF_ERROR(AddGarbage(txn.db, id));
-            txn.removed_blobs.emplace_back(id);
+            CRR_RETURN_IF_ERROR(DiscardBlob(txn, id));
             return WriteOutcome::kApplied;
           },
           /*replica=*/std::nullopt)
       .outcome.status();
 }
 
-absl::Status ExpireUploads(IndexConnection& db, absl::Time now) {
-  CRR_RETURN_IF_ERROR(db.ExecuteScript("BEGIN IMMEDIATE"));
-  CRR_ASSIGN_OR_RETURN(const std::vector<std::string> expired,
-                       ReadUploadsBefore(db, now - kUploadAgeMax));
+absl::Status ExpireUploads(IndexTransaction& txn) {
+  CRR_ASSIGN_OR_RETURN(
+      const std::vector<std::string> expired,
+      ReadUploadsBefore(txn.db, txn.now - kUploadAgeMax, kExpiredMax));
   for (const std::string& id : expired) {
-    CRR_RETURN_IF_ERROR(RemoveUpload(db, id).status());
-    CRR_RETURN_IF_ERROR(AddGarbage(db, id));
+    CRR_RETURN_IF_ERROR(RemoveUpload(txn.db, id).status());
+    CRR_RETURN_IF_ERROR(DiscardBlob(txn, id));
   }
-  return db.ExecuteScript("COMMIT");
+  return absl::OkStatus();
 }
 
 }  // namespace crr

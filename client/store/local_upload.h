@@ -52,6 +52,7 @@ class LocalUpload final : public ObjectUpload {
 };
 
 // Begins an upload in the bucket, which can be written to, and returns its id.
+// Expires others on the way.
 absl::StatusOr<std::string> BeginLocalUpload(absl::string_view bucket,
                                              absl::string_view key,
                                              int64_t part_bytes,
@@ -59,11 +60,11 @@ absl::StatusOr<std::string> BeginLocalUpload(absl::string_view bucket,
                                              GroupCommit& commits);
 
 // Forgets the upload; its blob goes after the commit. OK when there is none.
-absl::Status AbortLocalUpload(absl::string_view id, GroupCommit& commits);
+absl::Status AbortLocalUpload(const std::string& id, GroupCommit& commits);
 
-// Forgets the uploads that nobody has gone on with for long and makes their
-// blobs garbage.
-absl::Status ExpireUploads(IndexConnection& db, absl::Time now);
+// Forgets uploads that nobody has gone on with for long, a bounded number at
+// once; their blobs go after the commit.
+absl::Status ExpireUploads(IndexTransaction& txn);
 
 }  // namespace crr
 

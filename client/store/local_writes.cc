@@ -47,8 +47,7 @@ absl::Status RemoveBytes(IndexTransaction& txn, const ObjectRow& row) {
     CRR_RETURN_IF_ERROR(RemoveInlineBytes(txn.db, *row.inline_id));
   }
   if (row.blob.has_value()) {
-    CRR_RETURN_IF_ERROR(AddGarbage(txn.db, *row.blob));
-    txn.removed_blobs.push_back(*row.blob);
+    CRR_RETURN_IF_ERROR(DiscardBlob(txn, *row.blob));
   }
   return absl::OkStatus();
 }
@@ -69,6 +68,12 @@ absl::StatusOr<int64_t> Record(IndexTransaction& txn, int64_t bucket_id,
 }
 
 }  // namespace
+
+absl::Status DiscardBlob(IndexTransaction& txn, const std::string& blob) {
+  CRR_RETURN_IF_ERROR(AddGarbage(txn.db, blob));
+  txn.removed_blobs.push_back(blob);
+  return absl::OkStatus();
+}
 
 absl::StatusOr<WriteOutcome> PutObject(
     IndexTransaction& txn, absl::string_view bucket, absl::string_view key,

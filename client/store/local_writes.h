@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/store/group_commit.h"
@@ -46,6 +47,10 @@ absl::StatusOr<WriteOutcome> TouchKey(IndexTransaction& txn,
                                       absl::string_view bucket,
                                       absl::string_view key,
                                       const ReplicaWrite& replica);
+
+// Makes `blob`, which nothing refers to any more, garbage: its file goes after
+// the commit.
+absl::Status DiscardBlob(IndexTransaction& txn, const std::string& blob);
 
 }  // namespace crr
 

@@ -47,12 +47,13 @@ absl::StatusOr<bool> RemoveUpload(IndexConnection& db,
   return removed > 0;
 }
 
-absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(
-    IndexConnection& db, absl::Time time) {
+absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(IndexConnection& db,
+                                                           absl::Time time,
+                                                           int limit) {
   CRR_ASSIGN_OR_RETURN(
       const Rows rows,
-      db.Query("SELECT upload_id FROM uploads WHERE touched_us < $1",
-               {Int(absl::ToUnixMicros(time))}));
+      db.Query("SELECT upload_id FROM uploads WHERE touched_us < $1 LIMIT $2",
+               {Int(absl::ToUnixMicros(time)), Int(limit)}));
   std::vector<std::string> ids;
   for (const Row& row : rows) ids.push_back(row.Text(0));
   return ids;

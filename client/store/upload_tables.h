@@ -34,9 +34,10 @@ absl::StatusOr<std::optional<UploadRow>> ReadUpload(IndexConnection& db,
                                                     absl::string_view id);
 // With what is known of its parts. False when there is no such upload.
 absl::StatusOr<bool> RemoveUpload(IndexConnection& db, absl::string_view id);
-// Those whose last part, or beginning, was before `time`.
-absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(
-    IndexConnection& db, absl::Time time);
+// Up to `limit` of those whose last part, or beginning, was before `time`.
+absl::StatusOr<std::vector<std::string>> ReadUploadsBefore(IndexConnection& db,
+                                                           absl::Time time,
+                                                           int limit);
 
 // Remembers that part `number` stands in the blob. False when there is no such
 // upload.

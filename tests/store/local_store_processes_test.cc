@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <random>
@@ -90,6 +92,7 @@ class Expectations {
 
 size_t CountFiles(const fs::path& folder) {
   size_t count = 0;
+  if (!fs::exists(folder)) return count;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.is_regular_file()) ++count;
   }
@@ -139,6 +142,8 @@ TEST_F(LocalStoreProcessesTest, KilledWritersLoseAndTearNothing) {
   Expectations expectations;
   std::mt19937 random(7);
   for (int round = 0; round < 15; ++round) {
+    // What they leave goes beside a process that lives, and without one.
+    const auto bystander = round % 2 == 0 ? Open() : nullptr;
     Worker one(root_, absl::StrCat("one", round), kForever, 3);
     Worker two(root_, absl::StrCat("two", round), kForever, 1);
     const int lines = std::uniform_int_distribution<>(1, 120)(random);
@@ -157,9 +162,35 @@ TEST_F(LocalStoreProcessesTest, KilledWritersLoseAndTearNothing) {
     }
     const auto store = Open();
     EXPECT_EQ(expectations.Check(*store), CountFiles(root_ + "/blobs"));
-    EXPECT_EQ(CountFiles(root_ + "/tmp"), 0u);
+    EXPECT_EQ(CountFiles(root_ + "/writing"), 0u);
   }
   EXPECT_GT(expectations.answered(), 100);
+}
+
+TEST_F(LocalStoreProcessesTest, AKilledWritersFileGoesAndALiveOnesStays) {
+  const auto bystander = Open();
+  const std::string gate = dir_ / "gate";
+  ASSERT_EQ(mkfifo(gate.c_str(), 0600), 0);
+  test::WorkerProcess killed({CRR_STORE_WORKER, root_, kBucket, "a", gate});
+  test::WorkerProcess lives({CRR_STORE_WORKER, root_, kBucket, "b", gate});
+  EXPECT_EQ(killed.NextLine(), "half");
+  EXPECT_EQ(lives.NextLine(), "half");
+  Open();
+  EXPECT_EQ(CountFiles(root_ + "/writing"), 2u);
+
+  killed.Kill();
+  killed.Wait();
+  Open();
+  EXPECT_EQ(CountFiles(root_ + "/writing"), 1u);
+
+  // Its reader is the one that lives.
+  std::ofstream(gate).close();
+  EXPECT_EQ(lives.NextLine(), "whole");
+  EXPECT_EQ(lives.Wait(), 0);
+  EXPECT_EQ(test::Get(*bystander, kBucket, "b").value(),
+            std::string(2 * test::kHalfBytes, 'x'));
+  EXPECT_EQ(CountFiles(root_ + "/writing"), 0u);
+  EXPECT_EQ(CountFiles(root_ + "/blobs"), 1u);
 }
 
 TEST_F(LocalStoreProcessesTest, WaitEndsWithAnotherProcessesWrite) {

@@ -43,6 +43,7 @@ constexpr size_t kLarge = 100'000;
 
 std::vector<fs::path> FilesBelow(const fs::path& folder) {
   std::vector<fs::path> files;
+  if (!fs::exists(folder)) return files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.is_regular_file()) files.push_back(entry.path());
   }
@@ -60,7 +61,25 @@ class LocalStoreTest : public ::testing::Test {
     EXPECT_OK(store_->EnsureBucket(kBucket, BucketVersioning::kUnversioned));
   }
   std::vector<fs::path> Blobs() { return FilesBelow(root_ + "/blobs"); }
-  std::vector<fs::path> Unfinished() { return FilesBelow(root_ + "/tmp"); }
+  std::vector<fs::path> Unfinished() { return FilesBelow(root_ + "/writing"); }
+  std::vector<fs::path> OfOlderPrograms() {
+    return FilesBelow(root_ + "/tmp");
+  }
+  // As if killed while writing, before the commit, after the commit, and after
+  // a replacement, having kept names in `folder` of the root. Returns the blob
+  // of the third.
+  fs::path LeaveBehind(const std::string& folder) {
+    EXPECT_OK(Put(*store_, kBucket, "kept", std::string(kLarge, 'x')));
+    const fs::path kept = Blobs().at(0);
+    const fs::path blobs = root_ + "/blobs", names = root_ + "/" + folder;
+    std::ofstream(names / "00aa") << "half";
+    std::ofstream(names / "11aa") << "whole";
+    fs::create_hard_link(names / "11aa", blobs / "11" / "11aa");
+    fs::create_hard_link(kept, names / kept.filename());
+    std::ofstream(blobs / "22" / "22aa") << "replaced";
+    EXPECT_OK(AddGarbage(*Index(), "22aa"));
+    return kept;
+  }
   // The index as another program would open it.
   std::unique_ptr<IndexConnection> Index() {
     return IndexConnection::Open(root_ + "/index.db", {}).value();
@@ -239,29 +258,45 @@ TEST_F(LocalStoreTest, MissingBytesAreNoMissingObject) {
   }
 }
 
-TEST_F(LocalStoreTest, OneWhoIsAloneSweeps) {
-  ASSERT_OK(Put(*store_, kBucket, "kept", std::string(kLarge, 'x')));
-  const fs::path kept = Blobs().at(0);
-  // As if killed while writing, before the commit, after the commit, and after
-  // a replacement.
-  const std::string name = kept.filename();
-  const fs::path blobs = root_ + "/blobs", tmp = root_ + "/tmp";
-  std::ofstream(tmp / "00aa") << "half";
-  std::ofstream(tmp / "11aa") << "whole";
-  fs::create_hard_link(tmp / "11aa", blobs / "11" / "11aa");
-  fs::create_hard_link(kept, tmp / name);
-  std::ofstream(blobs / "22" / "22aa") << "replaced";
-  ASSERT_OK(AddGarbage(*Index(), "22aa"));
+TEST_F(LocalStoreTest, WhatNobodyHoldsIsSweptBesideOthers) {
+  const std::string bytes(kLarge, 'y');
+  const auto writer = store_->Write(kBucket, "live").value();
+  ASSERT_OK(writer->Append(bytes));
+  const fs::path live = Unfinished().at(0);
+  const fs::path kept = LeaveBehind("writing");
 
-  // Not while another has the store open: it may be writing those.
   ASSERT_OK(LocalStore::Open(root_, {}));
-  EXPECT_THAT(Unfinished(), SizeIs(3));
-
-  Reopen();
-  EXPECT_THAT(Unfinished(), IsEmpty());
+  EXPECT_THAT(Unfinished(), ::testing::ElementsAre(live));
   EXPECT_THAT(Blobs(), ::testing::ElementsAre(kept));
   EXPECT_THAT(ReadGarbage(*Index()).value(), IsEmpty());
   EXPECT_OK(store_->Prove(kBucket, "kept"));
+
+  ASSERT_EQ(*writer->Commit({}, {}, {}), WriteOutcome::kApplied);
+  EXPECT_EQ(Get(*store_, kBucket, "live").value(), bytes);
+  EXPECT_THAT(Unfinished(), IsEmpty());
+}
+
+// An older program locks nothing: it may be at work on what it has in tmp/.
+TEST_F(LocalStoreTest, OneWhoIsAloneSweepsForOlderPrograms) {
+  const fs::path kept = LeaveBehind("tmp");
+  ASSERT_OK(LocalStore::Open(root_, {}));
+  EXPECT_THAT(OfOlderPrograms(), SizeIs(3));
+  EXPECT_THAT(Blobs(), SizeIs(2));
+
+  Reopen();
+  EXPECT_THAT(OfOlderPrograms(), IsEmpty());
+  EXPECT_THAT(Blobs(), ::testing::ElementsAre(kept));
+  EXPECT_THAT(ReadGarbage(*Index()).value(), IsEmpty());
+  EXPECT_OK(store_->Prove(kBucket, "kept"));
+}
+
+// Killed between removing a blob and its name: the row may be there already.
+TEST_F(LocalStoreTest, ASweepThatWasCutOffIsGoneOnWith) {
+  const fs::path kept = LeaveBehind("writing");
+  ASSERT_OK(AddGarbage(*Index(), "11aa"));
+  ASSERT_OK(LocalStore::Open(root_, {}));
+  EXPECT_THAT(Unfinished(), IsEmpty());
+  EXPECT_THAT(Blobs(), ::testing::ElementsAre(kept));
 }
 
 // 64 MiB in pieces of 1 MiB: neither side holds more than a few pieces.

@@ -86,7 +86,7 @@ class LocalUploadProcessesTest : public ::testing::Test {
         index->Query("SELECT count(*) FROM uploads")->at(0).Int(0);
     const bool object = store.Head(kBucket, kKey)->object.has_value();
     EXPECT_EQ(CountFiles("/blobs"), uploads + (object ? 1 : 0));
-    EXPECT_EQ(CountFiles("/tmp"), 0);
+    EXPECT_EQ(CountFiles("/writing"), 0);
   }
   int64_t CountFiles(const std::string& folder) {
     int64_t count = 0;

@@ -52,7 +52,7 @@ class LocalUploadTest : public ::testing::Test {
     return fs::path(root_) / "blobs" / id.substr(0, 2) / id;
   }
   std::vector<fs::path> Blobs() { return FilesBelow("blobs"); }
-  std::vector<fs::path> Unfinished() { return FilesBelow("tmp"); }
+  std::vector<fs::path> Unfinished() { return FilesBelow("writing"); }
   std::unique_ptr<IndexConnection> Index() {
     return IndexConnection::Open(root_ + "/index.db", {}).value();
   }
@@ -121,12 +121,8 @@ TEST_F(LocalUploadTest, ExpiresAWeekAfterItsLastPart) {
   EXPECT_NE(Resume(idle), nullptr);
 
   clock_.Advance(absl::Microseconds(1));
-  {
-    // Not while another has the store open: it may be writing.
-    ASSERT_OK(LocalStore::Open(root_, {.clock = &clock_}));
-    EXPECT_NE(Resume(idle), nullptr);
-  }
-  Reopen();
+  // Another process, while this one has the store open.
+  ASSERT_OK(LocalStore::Open(root_, {.clock = &clock_}));
   EXPECT_EQ(Resume(idle), nullptr);
   EXPECT_THAT(Blobs(), ::testing::ElementsAre(BlobOf(busy)));
   EXPECT_THAT(ReadGarbage(*Index()).value(), IsEmpty());
@@ -138,13 +134,35 @@ TEST_F(LocalUploadTest, ExpiresAWeekAfterItsLastPart) {
   EXPECT_EQ(Count("upload_parts"), 0);
 }
 
+TEST_F(LocalUploadTest, BeginningOneExpiresOthers) {
+  const auto idle = Begin();
+  ASSERT_OK(idle->WritePart(0, "abcd"));
+  clock_.Advance(absl::Hours(7 * 24) + absl::Microseconds(1));
+  const std::string id = Begin()->id();
+  EXPECT_EQ(Resume(idle->id()), nullptr);
+  EXPECT_THAT(Blobs(), ::testing::ElementsAre(BlobOf(id)));
+  EXPECT_THAT(idle->WritePart(1, "ef"),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(LocalUploadTest, ABoundedNumberExpiresAtOnce) {
+  ASSERT_OK(Index()->Execute(
+      "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+      " WHERE i < 150) INSERT INTO uploads"
+      " SELECT printf('%032x', i), bucket_id, x'6b', 4, 0 FROM n, buckets"));
+  Begin();
+  EXPECT_EQ(Count("uploads"), 50 + 1);
+  Begin();
+  EXPECT_EQ(Count("uploads"), 2);
+}
+
 // As if killed while beginning, before the index's commit and after it.
 TEST_F(LocalUploadTest, ASweepFinishesWhatBeginningLeft) {
   const std::string id = Begin()->id();
   const std::string half = "00" + std::string(30, 'a');
-  fs::create_hard_link(BlobOf(id), fs::path(root_) / "tmp" / id);
+  fs::create_hard_link(BlobOf(id), fs::path(root_) / "writing" / id);
   std::ofstream(BlobOf(half)).close();
-  fs::create_hard_link(BlobOf(half), fs::path(root_) / "tmp" / half);
+  fs::create_hard_link(BlobOf(half), fs::path(root_) / "writing" / half);
   Reopen();
   EXPECT_THAT(Unfinished(), IsEmpty());
   EXPECT_THAT(Blobs(), ::testing::ElementsAre(BlobOf(id)));

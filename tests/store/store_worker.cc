@@ -3,11 +3,16 @@
 // several processes on one folder.
 //
 //   store_worker ROOT BUCKET NAME OPERATIONS THREADS
+//   store_worker ROOT BUCKET KEY GATE
 //
 // Each thread goes through keys of its own in the order that WorkAt tells.
 // Lines: "? KEY GENERATION" before an operation, "! KEY GENERATION" when it was
 // answered; generation 0 is a deletion.
+//
+// With a GATE, a FIFO, it writes half of one large object, says "half", waits
+// until somebody opens the gate for writing, commits the whole, says "whole".
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -63,9 +68,27 @@ int Main(char** argv) {
   return 0;
 }
 
+int WriteInHalves(char** argv) {
+  const absl::StatusOr<std::unique_ptr<LocalStore>> store =
+      LocalStore::Open(argv[1], {});
+  if (!store.ok()) return 2;
+  const auto writer = (*store)->Write(argv[2], argv[3]);
+  const std::string half(kHalfBytes, 'x');
+  if (!writer.ok() || !(*writer)->Append(half).ok()) return 4;
+  Say("half\n");
+  const int gate = open(argv[4], O_RDONLY);
+  if (gate < 0 || !(*writer)->Append(half).ok()) return 5;
+  close(gate);
+  const absl::StatusOr<WriteOutcome> outcome = (*writer)->Commit({}, {}, {});
+  if (!outcome.ok() || *outcome != WriteOutcome::kApplied) return 6;
+  Say("whole\n");
+  return 0;
+}
+
 }  // namespace
 }  // namespace crr::test
 
 int main(int argc, char** argv) {
+  if (argc == 5) return crr::test::WriteInHalves(argv);
   return argc == 6 ? crr::test::Main(argv) : 1;
 }

@@ -34,6 +34,9 @@ inline std::string PlannedBytes(const std::string& key, int generation) {
   return bytes;
 }
 
+// Of the object that a store_worker leaves half written.
+inline constexpr size_t kHalfBytes = 50'000;
+
 inline constexpr int64_t kPlannedPartBytes = 20'000;
 
 // Part `number` of the `generation`-th upload, which has `parts`; the last is
