@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "server/core/limits.h"
 #include "server/core/names.h"
 #include "server/core/refusal.h"
 #include "server/core/rule_log.h"
@@ -41,6 +42,11 @@ std::string FilterReason(const Rule& rule, const PublishedChange& change) {
     return "OPERATIONS";
   }
   if (change.replica) return "REPLICA";
+  // A journal that is told again from its beginning is history, too.
+  if (!rule.historical && change.is_timed &&
+      change.event_time < rule.create_time - limits::kClockSkewMax) {
+    return "BEFORE_RULE";
+  }
   return "";
 }
 

@@ -37,6 +37,7 @@ struct PublishedChange {
   bool replica = false;
   // UnknownEventTime() when nothing bounds it from below.
   absl::Time event_time;
+  bool is_timed = true;  // The publisher gave it; otherwise it may be later.
   bool small = true;  // At most 2 MiB, or of unknown size.
   std::string encoded;
 };

@@ -73,6 +73,10 @@ inline constexpr size_t kRefusalBytesMax = 7'300;
 // Paths in an update mask: more than any resource has.
 inline constexpr int kMaskPathsMax = 64;
 
+// Between the clock of a publisher, which is its store's, and ours, which tells
+// when a rule was made: machines that keep time at all are closer.
+inline constexpr absl::Duration kClockSkewMax = absl::Minutes(1);
+
 // A batch: large enough to share one commit well, small enough that its
 // transaction stays in the milliseconds.
 inline constexpr size_t kBatchChangesMax = 1000;

@@ -93,6 +93,7 @@ std::vector<PublishedChange> FromProto(
                            .kind = PublishedChange::Kind::kPut,
                            .replica = change.replica(),
                            .event_time = default_time,
+                           .is_timed = change.has_event_time(),
                            .encoded = ""};
     if (auto bucket = ParseBucketName(change.bucket()); bucket.ok()) {
       parsed.bucket = *std::move(bucket);

@@ -127,6 +127,39 @@ TEST_F(ChangeLogTest, FiltersStandInOrder) {
   EXPECT_EQ(tables_.Log(rule)[0].changes, "a/1\na/1\nb\nbb\na/\n");
 }
 
+// A journal that is told again from its beginning is history, too.
+TEST_F(ChangeLogTest, WithoutHistoryWhatIsOlderThanTheRuleIsFiltered) {
+  const int64_t rule = tables_.AddActiveRule({.historical = false});
+  const auto at = [](absl::Time time, Kind kind) {
+    PublishedChange change = Change("k", kind);
+    change.event_time = time;
+    return change;
+  };
+  const absl::Time bound =
+      tables_.FindRule(rule)->create_time - limits::kClockSkewMax;
+  for (const Kind kind : {Kind::kPut, Kind::kDelete}) {
+    EXPECT_EQ(Must(BatchOf({at(bound, kind)})).accepted, 1);
+    const BatchOutcome before =
+        Must(BatchOf({at(bound - absl::Microseconds(1), kind)}));
+    EXPECT_EQ(before.accepted, 0);
+    EXPECT_EQ(before.filtered, (Counts{{"BEFORE_RULE", 1}}));
+    // Its time is no more than a bound.
+    PublishedChange untimed = at(UnknownEventTime(), kind);
+    untimed.is_timed = false;
+    EXPECT_EQ(Must(BatchOf({untimed})).accepted, 1);
+  }
+  EXPECT_EQ(tables_.Filtered(rule), (Counts{{"BEFORE_RULE", 2}}));
+  EXPECT_EQ(tables_.Counters(rule).published, 6);
+  EXPECT_EQ(tables_.Pending(rule), 4);
+}
+
+TEST_F(ChangeLogTest, WithHistoryAChangeMayBeOfAnyAge) {
+  tables_.AddActiveRule({.historical = true});
+  PublishedChange change = Change("k");
+  change.event_time = absl::UnixEpoch();
+  EXPECT_EQ(Must(BatchOf({change})).accepted, 1);
+}
+
 TEST_F(ChangeLogTest, DeletionsPassWhereTheRuleDeletes) {
   tables_.AddActiveRule({.operations = Operations::kAddDeleteChange});
   const BatchOutcome outcome =
@@ -333,7 +366,7 @@ TEST_F(ChangeLogTest, JoiningKeepsTheBoundAndTheOldestTime) {
   const int64_t rule = tables_.AddActiveRule();
   constexpr int64_t kMax = limits::kSegmentBytesMax;
   PublishedChange old_one = ChangeOf(1);
-  old_one.event_time = test::Epoch() - absl::Hours(1);
+  old_one.event_time = test::Epoch() - absl::Seconds(1);
   tables_.InOneCommit([&] {
     Must(BatchOf({ChangeOf(kMax - 1)}));
     Must(BatchOf({old_one}));

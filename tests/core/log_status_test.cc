@@ -39,6 +39,7 @@ class LogStatusTest : public ::testing::Test {
            bool small = true) {
     Batch batch = TestTables::BatchOf(bucket, {"k"});
     batch.changes[0].event_time = event_time;
+    batch.changes[0].is_timed = event_time != UnknownEventTime();
     batch.changes[0].small = small;
     ASSERT_OK(tables_.Try([&](Transaction& txn) {
       return AppendBatch(txn, batch, limits::kRuleLogBytesMax, test::Epoch());
@@ -103,9 +104,9 @@ TEST_F(LogStatusTest, TheOldestComeFirst) {
               ElementsAre("buckets/bbb/rules/dr 30", "buckets/ccc/rules/dr 20",
                           "buckets/aaa/rules/dr 10"));
   // One that came late is older than all of them.
-  Log("aaa", Ago(100));
+  Log("aaa", Ago(55));
   EXPECT_THAT(Oldest(),
-              ElementsAre("buckets/aaa/rules/dr 100", "buckets/bbb/rules/dr 30",
+              ElementsAre("buckets/aaa/rules/dr 55", "buckets/bbb/rules/dr 30",
                           "buckets/ccc/rules/dr 20"));
 }
 
@@ -178,17 +179,17 @@ TEST_F(LogStatusTest, ADroppedLogIsUnfinishedToo) {
 TEST_F(LogStatusTest, NamesSoManyRulesAndNoMore) {
   for (int i = 0; i < 5; ++i) {
     AddRule(absl::StrCat("bucket-", i));
-    Log(absl::StrCat("bucket-", i), Ago(100 - i));
+    Log(absl::StrCat("bucket-", i), Ago(55 - i));
   }
   EXPECT_EQ(Status(5).oldest.size(), 5u);
   EXPECT_EQ(Status(5).fullest.size(), 5u);
-  EXPECT_THAT(Oldest(2), ElementsAre("buckets/bucket-0/rules/dr 100",
-                                     "buckets/bucket-1/rules/dr 99"));
+  EXPECT_THAT(Oldest(2), ElementsAre("buckets/bucket-0/rules/dr 55",
+                                     "buckets/bucket-1/rules/dr 54"));
   EXPECT_EQ(Status(2).fullest.size(), 2u);
   EXPECT_THAT(Oldest(0), IsEmpty());
   // The totals are of all, however few are named.
   EXPECT_EQ(Status(0).by_state[RuleState::kActive].rules, 5);
-  EXPECT_EQ(Status(0).oldest_small_event, Ago(100));
+  EXPECT_EQ(Status(0).oldest_small_event, Ago(55));
 }
 
 TEST_F(LogStatusTest, TheSmallObjectsAgeIsNotThatOfLargeOnes) {

@@ -73,7 +73,7 @@ class ProgressTest : public ::testing::Test {
   int64_t rule_ = 0;
   std::map<std::string, Speaker> speakers_;
   Watermarks watermarks_;
-  const absl::Time t_ = test::Epoch() - absl::Hours(1);
+  const absl::Time t_ = test::Epoch() - absl::Seconds(30);
 };
 
 // ------------------------------------------------------------- last_sync_time

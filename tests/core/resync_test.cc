@@ -222,6 +222,7 @@ TEST_F(ResyncTest, ALateEventTakesTheFloorBack) {
   // One that says nothing of its time.
   Batch batch = test::TestTables::BatchOf("photos", {"k"});
   batch.changes[0].event_time = UnknownEventTime();
+  batch.changes[0].is_timed = false;
   ASSERT_OK(tables_.Try([&](Transaction& txn) {
     return AppendBatch(txn, batch, kLogMax, test::Epoch());
   }));

@@ -94,6 +94,8 @@ constexpr Elsewhere kElsewhere[] = {
      "ABatchHas1000ChangesAtMost"},
     {"kBatchBytesMax", "rpc/publish_changes_test.cc",
      "ABatchHasOneMebibyteAtMost"},
+    {"kClockSkewMax", "core/change_log_test.cc",
+     "WithoutHistoryWhatIsOlderThanTheRuleIsFiltered"},
     {"kSegmentBytesMax", "core/change_log_test.cc", "ASegmentIsCutAtItsBound"},
     // With smaller values of the same bound: nobody fills 256 MiB for it.
     {"kRuleLogBytesMax", "core/resync_test.cc", "ALogMayBeFilledToItsBound"},

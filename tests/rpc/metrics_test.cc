@@ -39,7 +39,7 @@ std::string OfRule(const std::string& metric, const std::string& rule) {
 }
 
 // Seconds since the event time of the changes that these tests publish.
-constexpr double kAge = 120;
+constexpr double kAge = 50;
 
 class MetricsTest : public test::RuleWorld {
  protected:
@@ -368,7 +368,7 @@ TEST_F(MetricsTest, NamedRulesAreThoseFurthestBehindAndBoundedInNumber) {
         source,
         {MakeChange(source, std::string(static_cast<size_t>(i) + 1, 'k'),
                     v1::Change::PUT,
-                    server_.clock().WallNow() - absl::Seconds(i + 1))});
+                    server_.clock().WallNow() - absl::Milliseconds(i + 1))});
   }
   const Series series = Scrape();
   EXPECT_EQ(series.at("crr_log_rules{rule_state=\"STARTING\"}"), rules);

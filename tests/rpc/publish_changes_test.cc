@@ -106,6 +106,25 @@ TEST_F(PublishChangesTest, ChangesThatNobodyWantsAreCountedByReason) {
                                    Pair("REPLICA", 1)));
 }
 
+TEST_F(PublishChangesTest, WithoutHistoryOnlyATimeOfItsOwnMakesAChangeTooOld) {
+  ScriptedPublisher publisher(server_);
+  ASSERT_TRUE(publisher.Hello("p", "regions/oss-cn-hangzhou"));
+  const absl::Time created = server_.clock().WallNow();
+  publisher.CompleteThrough(created - absl::Hours(1));
+  const auto ack = publisher.Batch(
+      1, {
+             MakeChange("photos", "a/1"),
+             MakeChange("photos", "a/2", v1::Change::PUT,
+                        created - absl::Seconds(59)),
+             MakeChange("photos", "a/3", v1::Change::PUT,
+                        created - absl::Seconds(61)),
+         });
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->accepted(), 2);
+  EXPECT_THAT(ack->filtered(), ElementsAre(Pair("BEFORE_RULE", 1)));
+  EXPECT_THAT(Live().filtered(), ElementsAre(Pair("BEFORE_RULE", 1)));
+}
+
 TEST_F(PublishChangesTest, AddDeleteChangeTakesDeletionsToo) {
   server_.AddBucket("all", test::kHangzhou);
   server_.AddBucket("all-dr", test::kShanghai);
