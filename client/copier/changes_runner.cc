@@ -1,5 +1,7 @@
 #include "client/copier/changes_runner.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <deque>
 #include <string>
@@ -23,6 +25,7 @@ class ChangesLane final : public CopyLane {
  public:
   ChangesLane(const RunnerContext& context, const LeaseEnds& ends)
       : CopyLane(context, ends.rule),
+        rule_create_time_(context.link.lease().rule_create_time()),
         window_entries_(context.timing.window_entries),
         isolate_first_(context.link.lease().isolate_first()),
         received_(context.link.lease().cursor().sequence()),
@@ -77,6 +80,17 @@ class ChangesLane final : public CopyLane {
     CopyReason reason;
   };
 
+  // A deletion of before the rule is none of the rule's: what users have at
+  // the destination is not there to go with it. Clocks that differ are given
+  // no margin: in doubt nothing of a user's is deleted.
+  CopyReason CopyReasonOf(const v1::Change& change) const {
+    const bool before_rule =
+        change.has_event_time() && change.event_time() < rule_create_time_;
+    return change.kind() == v1::Change::DELETE && !before_rule
+               ? CopyReason::kDelete
+               : CopyReason::kOtherChange;
+  }
+
   absl::Status Take(const v1::Segment& segment) {
     v1::ChangeBatch batch;
     if (!batch.ParseFromString(segment.changes()) ||
@@ -93,10 +107,8 @@ class ChangesLane final : public CopyLane {
     int64_t sequence = segment.first_sequence();
     for (v1::Change& change : *batch.mutable_changes()) {
       if (sequence > received_) {
-        arrived_.push_back({sequence, std::move(*change.mutable_key()),
-                            change.kind() == v1::Change::DELETE
-                                ? CopyReason::kDelete
-                                : CopyReason::kOtherChange});
+        arrived_.push_back(
+            {sequence, std::move(*change.mutable_key()), CopyReasonOf(change)});
       }
       ++sequence;
     }
@@ -104,6 +116,8 @@ class ChangesLane final : public CopyLane {
     return absl::OkStatus();
   }
 
+  // Long ago when the server does not tell.
+  const google::protobuf::Timestamp rule_create_time_;
   const size_t window_entries_;
   bool isolate_first_;
   int64_t received_;

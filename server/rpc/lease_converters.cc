@@ -90,6 +90,7 @@ struct Filler {
     to.set_isolate_first(from.isolate_first);
     to.set_large_object_bytes(limits::kLargeObjectBytes);
     to.set_read_bytes(from.read_bytes);
+    *to.mutable_rule_create_time() = ToProto(from.rule.create_time);
     if (from.changed_since) {
       *to.mutable_changed_since() = ToProto(*from.changed_since);
     }

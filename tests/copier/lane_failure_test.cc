@@ -216,6 +216,22 @@ TEST_F(LaneFailureTest, ADeletionAmongTheChangesIsTold) {
   EXPECT_FALSE(sum.failed.at("b").deletion());
 }
 
+// Whoever looks at the object by itself must not take it for one.
+TEST_F(LaneFailureTest, ADeletionOfBeforeTheRuleIsToldAsNone) {
+  lease_.mutable_rule_create_time()->set_seconds(1'000);
+  for (const char* key : {"a", "b"}) {
+    stores_.destination->FailKey(key, absl::DataLossError("x"));
+  }
+  Start(v1::Lease::CHANGES)
+      .link()
+      .Deliver(Segment(1, {{"a", v1::Change::DELETE, 999},
+                           {"b", v1::Change::DELETE, 999},
+                           {"b", v1::Change::DELETE, 1'000}}));
+  const CheckpointModel sum = RecordChanges(3);
+  EXPECT_FALSE(sum.failed.at("a").deletion());
+  EXPECT_TRUE(sum.failed.at("b").deletion());
+}
+
 TEST_F(LaneFailureTest, OneCheckpointTellsOfAThousandAtMost) {
   for (int i = 0; i < 1'205; ++i) Put(absl::StrCat("k", 10'000 + i), "xx");
   lease_.set_large_object_bytes(1);

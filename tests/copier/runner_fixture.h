@@ -155,6 +155,7 @@ class RunnerTest : public ::testing::Test {
   struct Entry {
     std::string key;
     v1::Change::Kind kind = v1::Change::PUT;
+    std::optional<int64_t> seconds = {};  // Of its event time.
   };
   static v1::Segment Segment(int64_t first, const std::vector<Entry>& entries) {
     v1::ChangeBatch batch;
@@ -163,6 +164,9 @@ class RunnerTest : public ::testing::Test {
       change.set_bucket("buckets/photos");
       change.set_key(entry.key);
       change.set_kind(entry.kind);
+      if (entry.seconds.has_value()) {
+        change.mutable_event_time()->set_seconds(*entry.seconds);
+      }
     }
     v1::Segment segment;
     segment.set_unit(5);

@@ -392,6 +392,32 @@ TEST_F(RunnerTest, ChangesBringTheSourcesStateOver) {
   EXPECT_EQ(Replicas(), (std::map<std::string, std::string>{{"b", "22"}}));
 }
 
+// A journal that is told again from its beginning.
+TEST_F(RunnerTest, ADeletionOfBeforeTheRuleRemovesNoUsersObject) {
+  const std::string keys[] = {"before", "replica", "at", "untimed"};
+  for (const std::string& key : keys) Put(key, "x");
+  Start(v1::Lease::CHANGES).link().Deliver(Segment(1, {{"replica"}}));
+  RecordUpTo(1);
+  session_->link().Lose();
+  EXPECT_FALSE(End().release);
+  for (const std::string& key : keys) {
+    Delete(key);
+    if (key != "replica") PutForeign(key, "a user's");
+  }
+
+  lease_.mutable_rule_create_time()->set_seconds(1'000);
+  lease_.mutable_cursor()->set_sequence(1);
+  Start(v1::Lease::CHANGES)
+      .link()
+      .Deliver(Segment(2, {{"before", v1::Change::DELETE, 999},
+                           {"replica", v1::Change::DELETE, 999},
+                           {"at", v1::Change::DELETE, 1'000},
+                           {"untimed", v1::Change::DELETE}}));
+  EXPECT_EQ(RecordUpTo(5).applied(), 4);
+  EXPECT_EQ(Replicas(), (std::map<std::string, std::string>{
+                            {"before", "a user's"}}));
+}
+
 TEST_F(RunnerTest, ChangesOfOneKeyAreCopiedOnce) {
   Put("a", "x");
   test::FakeSession& session = Start(v1::Lease::CHANGES);

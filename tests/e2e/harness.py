@@ -233,9 +233,11 @@ class Cluster:
             "name": name, "store": {"local": {"root": str(root)}}}})
         return name
 
-    def notifier(self, region):
-        notifier = self._start(f"notifier-{region}", "crr-notifier",
-                               f"--server={self.address}", f"--id=n-{region}",
+    def notifier(self, region, notifier_id=None):
+        notifier_id = notifier_id or f"n-{region}"
+        notifier = self._start(f"notifier-{notifier_id}", "crr-notifier",
+                               f"--server={self.address}",
+                               f"--id={notifier_id}",
                                f"--region={region}",
                                f"--local_roots={self.folder}")
         notifier.ready()

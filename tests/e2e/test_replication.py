@@ -90,6 +90,25 @@ class ReplicationTest(E2eTest):
         self.assertEqual(self.cluster.get(destination, "new"), b"1")
         self.assertNotIn("historical", self.cluster.progress(rule))
 
+    def test_without_history_a_new_notifier_deletes_nothing_of_users(self):
+        """It tells the journal from its beginning."""
+        source, destination = self.pair()
+        self.cluster.put(source, "k", b"1")
+        self.cluster.crrctl("object", "rm", source, "k")
+        self.cluster.put(destination, "k", b"a user's own")
+        self.cluster.wait_published(HANGZHOU)
+        self.cluster.copier("c")
+        rule = self.cluster.rule(source, destination, replicateHistorical=False)
+        self.cluster.wait_synced(rule)
+        self.assertEqual(self.cluster.live(rule)["published"], "0")
+        self.cluster.notifier(HANGZHOU, "late")
+        wait("all is told again",
+             lambda: int(self.cluster.live(rule)["published"]) == 2)
+        wait("all is looked at",
+             lambda: self.cluster.live(rule)["pending"] == "0")
+        self.assertEqual(self.cluster.get(destination, "k"), b"a user's own")
+        self.assert_balanced(rule)
+
     def test_equal_replicas_are_not_copied_again(self):
         source, destination = self.pair()
         self.cluster.fill(source, {f"{i}": b"x" * 1000 for i in range(20)})

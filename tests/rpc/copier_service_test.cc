@@ -250,6 +250,14 @@ TEST_F(CopierServiceTest, ASessionGoesOnOverANewStreamWithWhatItHolds) {
             v1::CheckpointAck::RECORDED);
 }
 
+TEST_F(CopierServiceTest, ALeaseTellsWhenItsRuleWasCreated) {
+  ScriptedCopier copier(server_);
+  const v1::Lease lease = StartChanges(copier, 1);
+  EXPECT_EQ(lease.rule_create_time().SerializeAsString(),
+            server_.GetRule(lease.rule()).create_time().SerializeAsString());
+  EXPECT_FALSE(lease.has_changed_since());
+}
+
 TEST_F(CopierServiceTest, AHeartbeatRenewsAndIsAnswered) {
   ScriptedCopier copier(server_);
   const v1::Lease lease = StartChanges(copier, 1);
