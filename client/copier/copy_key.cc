@@ -146,7 +146,8 @@ class KeyCopy {
   absl::StatusOr<bool> BringAbsence() {
     const bool remove =
         rule_.operations == Operations::kAddDeleteChange &&
-        (task_.reason == CopyReason::kDelete || HasOurs());
+        (task_.reason == CopyReason::kDelete ||
+         (HasOurs() && IsDeletion(rule_, origin_)));
     if (!remove) {
       return Settle(Outcome::kNothingToDo,
                     rule_.destination->Touch(rule_.destination_bucket,

@@ -46,4 +46,10 @@ bool SameContent(const CopyRule& rule, const ObjectInfo& origin,
   return IsOurs(rule, replica) && replica.mark->source_etag == origin.etag;
 }
 
+bool IsDeletion(const CopyRule& rule, const KeyState& origin) {
+  if (!rule.source->capabilities().fences_by_revision) return true;
+  return origin.revision > 0 &&
+         absl::FromUnixMicros(origin.stamp) >= rule.changed_since;
+}
+
 }  // namespace crr

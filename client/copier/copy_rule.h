@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "client/store/object_store.h"
 
 namespace crr {
@@ -20,6 +21,8 @@ struct CopyRule {
   Operations operations = Operations::kAddDeleteChange;
   // Objects under a customer key are replicated, under this one.
   std::optional<std::string> replica_kms_key;
+  // What was written or deleted at the source before this is not compared.
+  absl::Time changed_since = absl::InfinitePast();
 };
 
 // How two states of one key compare: the same for those who copy and for those
@@ -42,6 +45,12 @@ bool EtagsCompare(const CopyRule& rule);
 // compare, only our own mark can tell.
 bool SameContent(const CopyRule& rule, const ObjectInfo& origin,
                  const ObjectInfo& replica);
+
+// Whether the absence `origin` speaks against a replica of this source: the
+// source knows of the object's deletion, and it is one that is compared. A
+// bucket that was made anew never held the key, which says nothing. Stores
+// without revisions have only absence to tell.
+bool IsDeletion(const CopyRule& rule, const KeyState& origin);
 
 }  // namespace crr
 

@@ -1,5 +1,7 @@
 #include "client/copier/lease_ends.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <string>
 #include <utility>
 
@@ -10,6 +12,8 @@
 
 namespace crr {
 namespace {
+
+using google::protobuf::util::TimeUtil;
 
 struct End {
   std::shared_ptr<ObjectStore> store;
@@ -64,6 +68,10 @@ absl::StatusOr<LeaseEnds> OpenLeaseEnds(StoreAccess& access,
                              : Operations::kAddChange;
   if (lease.sse_kms().replicate()) {
     ends.rule.replica_kms_key = lease.sse_kms().replica_kms_key();
+  }
+  if (lease.has_changed_since()) {
+    ends.rule.changed_since = absl::FromUnixNanos(
+        TimeUtil::TimestampToNanoseconds(lease.changed_since()));
   }
   return ends;
 }

@@ -1,7 +1,5 @@
 #include "client/copier/verify_runner.h"
 
-#include <google/protobuf/util/time_util.h>
-
 #include <algorithm>
 #include <deque>
 #include <iterator>
@@ -34,7 +32,7 @@ enum class Finding {
   kMissing,
   kContent,
   kFacts,    // Equal bytes, and other facts or no mark.
-  kExtra,    // A replica whose object is gone at the source.
+  kExtra,    // A replica whose object was deleted at the source.
   kDamaged,  // The destination does not hold the bytes that it lists.
 };
 
@@ -67,12 +65,6 @@ class Verification {
         clock_(context.clock),
         timing_(context.timing),
         rule_(ends.rule),
-        changed_since_(
-            lease_.has_changed_since()
-                ? absl::FromUnixNanos(
-                      google::protobuf::util::TimeUtil::TimestampToNanoseconds(
-                          lease_.changed_since()))
-                : absl::InfinitePast()),
         source_(Walk(*rule_.source, rule_.source_bucket)),
         destination_(Walk(*rule_.destination, rule_.destination_bucket)),
         rate_(lease_.bytes_per_second(), clock_),
@@ -179,30 +171,37 @@ class Verification {
   // `origin` and `replica` as listed.
   absl::StatusOr<Finding> Look(const std::string& key, const Object& origin,
                                const Object& replica) {
-    CRR_ASSIGN_OR_RETURN(const Finding listed, Compare(key, origin, replica));
-    if (listed == Finding::kEqual || listed == Finding::kLeftAlone) {
-      return listed;
+    // Of an absence the listing does not tell what it is worth.
+    if (origin.has_value()) {
+      CRR_ASSIGN_OR_RETURN(const Finding listed,
+                           Compare(key, {.object = origin}, replica));
+      if (listed == Finding::kEqual || listed == Finding::kLeftAlone) {
+        return listed;
+      }
     }
     CRR_ASSIGN_OR_RETURN(
         const KeyState replica_now,
         rule_.destination->Head(rule_.destination_bucket, key));
     CRR_ASSIGN_OR_RETURN(const KeyState origin_now,
                          rule_.source->Head(rule_.source_bucket, key));
-    return Compare(key, origin_now.object, replica_now.object);
+    return Compare(key, origin_now, replica_now.object);
   }
 
-  absl::StatusOr<Finding> Compare(const std::string& key, const Object& origin,
+  absl::StatusOr<Finding> Compare(const std::string& key,
+                                  const KeyState& origin_state,
                                   const Object& replica) {
+    const Object& origin = origin_state.object;
     if (!origin.has_value()) {
       if (!replica.has_value()) return Finding::kEqual;
       if (!IsOurs(rule_, *replica)) return Finding::kForeign;
-      return rule_.operations == Operations::kAddDeleteChange
+      return rule_.operations == Operations::kAddDeleteChange &&
+                     IsDeletion(rule_, origin_state)
                  ? Finding::kExtra
                  : Finding::kLeftAlone;
     }
     // A stamp is the time of the user's last operation on the object.
     if (!FilterReasonOf(rule_, *origin).empty() ||
-        absl::FromUnixMicros(origin->stamp) < changed_since_) {
+        absl::FromUnixMicros(origin->stamp) < rule_.changed_since) {
       return Finding::kLeftAlone;
     }
     if (!replica.has_value()) return Finding::kMissing;
@@ -286,7 +285,6 @@ class Verification {
   const Clock& clock_;
   const RunnerTiming& timing_;
   const CopyRule& rule_;
-  const absl::Time changed_since_;
   Side source_;
   Side destination_;
   bool done_ = false;  // Both listings are at their end, and all is compared.

@@ -99,7 +99,7 @@ absl::StatusOr<std::optional<ObjectRow>> ReadObject(IndexConnection& db,
   if (rows.empty()) return std::optional<ObjectRow>();
   const Row& found = rows[0];
   ObjectRow row;
-  row.stamp = found.Int(2);
+  row.state.stamp = found.Int(2);
   if (!found.Bool(8)) {
     CRR_ASSIGN_OR_RETURN(row.state.object, ObjectOf(found));
   }
@@ -149,7 +149,7 @@ absl::Status StoreObject(IndexConnection& db, int64_t bucket_id,
           " mark = excluded.mark, inline_id = excluded.inline_id,"
           " blob = excluded.blob",
           {Int(bucket_id), Bytes(key), Text(object.version_id),
-           Bool(is_marker), Int(row.state.revision), Int(row.stamp),
+           Bool(is_marker), Int(row.state.revision), Int(row.state.stamp),
            Int(absl::ToUnixMicros(object.last_modified)), Int(object.size),
            Text(object.etag), Bytes(EncodeFacts(object.facts)),
            object.mark.has_value() ? Bytes(EncodeMark(*object.mark)) : Null(),

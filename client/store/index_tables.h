@@ -44,7 +44,6 @@ absl::StatusOr<std::vector<BucketInfo>> ReadBuckets(IndexConnection& db);
 // One key: an object and where its bytes are, or a tombstone.
 struct ObjectRow {
   KeyState state;
-  int64_t stamp = 0;
   // One of them, of an object.
   std::optional<int64_t> inline_id;
   std::optional<std::string> blob;

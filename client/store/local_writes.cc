@@ -88,7 +88,7 @@ absl::StatusOr<WriteOutcome> PutObject(
   object.size = content.size;
   object.etag = content.etag;
   object.last_modified = txn.now;
-  object.stamp = NextStamp(txn.now, found.row.stamp, mark);
+  object.stamp = NextStamp(txn.now, found.row.state.stamp, mark);
   object.facts = Completed(facts, txn.now);
   object.mark = Sealed(mark, object.facts, object.size, object.etag);
 
@@ -98,8 +98,9 @@ absl::StatusOr<WriteOutcome> PutObject(
              replica.has_value()));
   CRR_RETURN_IF_ERROR(RemoveBytes(txn, found.row));
   ObjectRow row;
-  row.stamp = object.stamp;
-  row.state = {.object = std::move(object), .revision = revision};
+  row.state.stamp = object.stamp;
+  row.state.revision = revision;
+  row.state.object = std::move(object);
   if (content.blob.has_value()) {
     row.blob = content.blob;
   } else {
@@ -128,8 +129,8 @@ absl::StatusOr<WriteOutcome> EditFacts(
   const JournalEntry::Kind kind = KindOfEdit(object.facts, edited);
   object.facts = edited;
   object.mark = Sealed(mark, object.facts, object.size, object.etag);
-  object.stamp = NextStamp(txn.now, row.stamp, mark);
-  row.stamp = object.stamp;
+  object.stamp = NextStamp(txn.now, row.state.stamp, mark);
+  row.state.stamp = object.stamp;
   CRR_ASSIGN_OR_RETURN(
       row.state.revision,
       Record(txn, found.bucket_id, kind, object, replica.has_value()));
@@ -148,7 +149,8 @@ absl::StatusOr<WriteOutcome> DeleteObject(
   ObjectInfo gone;
   gone.key = std::string(key);
   ObjectRow tombstone;
-  tombstone.stamp = NextStamp(txn.now, found.row.stamp, std::nullopt);
+  tombstone.state.stamp =
+      NextStamp(txn.now, found.row.state.stamp, std::nullopt);
   CRR_ASSIGN_OR_RETURN(
       tombstone.state.revision,
       Record(txn, found.bucket_id, JournalEntry::Kind::kDelete, gone,

@@ -313,7 +313,7 @@ absl::StatusOr<WriteOutcome> MemoryStore::Put(
   object.size = static_cast<int64_t>(bytes.size());
   object.etag = ContentHash::Of(bytes);
   object.last_modified = now;
-  object.stamp = entry.stamp = NextStamp(now, entry.stamp, mark);
+  object.stamp = entry.state.stamp = NextStamp(now, entry.state.stamp, mark);
   object.facts = Completed(facts, now);
   object.mark = Sealed(mark, object.facts, object.size, object.etag);
   entry.bytes = std::make_shared<const std::string>(std::move(bytes));
@@ -348,7 +348,8 @@ absl::StatusOr<WriteOutcome> MemoryStore::SetFacts(
   const JournalEntry::Kind kind = KindOfEdit(object.facts, edited);
   object.facts = edited;
   object.mark = Sealed(std::move(mark), edited, object.size, object.etag);
-  object.stamp = entry.stamp = NextStamp(Now(), entry.stamp, object.mark);
+  entry.state.stamp = NextStamp(Now(), entry.state.stamp, object.mark);
+  object.stamp = entry.state.stamp;
   entry.state.revision = Record(*found, kind, object, replica.has_value());
   return WriteOutcome::kApplied;
 }
@@ -367,7 +368,7 @@ absl::StatusOr<WriteOutcome> MemoryStore::Delete(
   if (!entry.state.object.has_value()) return WriteOutcome::kApplied;
   ObjectInfo gone;
   gone.key = std::string(key);
-  entry.stamp = NextStamp(Now(), entry.stamp, std::nullopt);
+  entry.state.stamp = NextStamp(Now(), entry.state.stamp, std::nullopt);
   entry.state.revision = Record(*found, JournalEntry::Kind::kDelete, gone,
                                 replica.has_value());
   entry.state.object.reset();

@@ -72,7 +72,6 @@ class MemoryStore final : public ObjectStore {
 
   struct Entry {
     KeyState state;
-    int64_t stamp = 0;
     std::shared_ptr<const std::string> bytes;  // Shared with open readers.
     std::optional<AppliedRevision> applied;
   };

@@ -100,6 +100,8 @@ struct KeyState {
   // operation of the store (absence: the deletion's number; 0 if the key never
   // was). 0 in stores without revisions.
   int64_t revision = 0;
+  // The object's, or that of its deletion; 0 if the key never was.
+  int64_t stamp = 0;
 };
 
 struct Capabilities {

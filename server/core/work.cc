@@ -38,6 +38,13 @@ LeaseEndpoint EndpointOf(ReadTransaction& txn, const std::string& bucket,
   return endpoint;
 }
 
+// From when on what happens at the source is compared, and repaired: a repair
+// must come to the decision of the verification that asked for it.
+std::optional<absl::Time> ComparedSince(const Rule& rule) {
+  if (rule.historical) return std::nullopt;
+  return rule.create_time;
+}
+
 // What only some kinds of leases carry.
 void AddDetails(Transaction& txn, const Unit& unit, const Rule& rule,
                 LeaseSpec& spec) {
@@ -55,12 +62,14 @@ void AddDetails(Transaction& txn, const Unit& unit, const Rule& rule,
                        .upload_id = work->upload_id,
                        .upload_etag = work->upload_etag,
                        .size_bytes = work->size_bytes};
+        // Changes came by the door, which let nothing in that is too old.
+        if (work->changes == 0) spec.changed_since = ComparedSince(rule);
         work->granted = work->generation;
         object_work_table::Put(txn, *work);
       }
       return;
     case UnitKind::kVerify:
-      if (!rule.historical) spec.changed_since = rule.create_time;
+      spec.changed_since = ComparedSince(rule);
       if (const auto verification = verification_table::Get(txn, rule.uid)) {
         spec.read_bytes = verification->read_bytes;
       }

@@ -7,6 +7,7 @@
 
 #include "client/store/fault_store.h"
 #include "client/store/memory_store.h"
+#include "tests/copier/forwarding_store.h"
 #include "tests/support/status_matchers.h"
 
 namespace crr {
@@ -332,6 +333,48 @@ TEST_F(CopyKeyTest, AReplicaThatCameBackIsNotCertifiedAsAbsent) {
   });
   ExpectOutcome(Copy(CopyReason::kOtherChange), Outcome::kDeleted);
   EXPECT_FALSE(ReplicaInfo().has_value());
+}
+
+// The source bucket was made anew: what is not in it was not deleted from it.
+TEST_F(CopyKeyTest, ABucketThatNeverHeldTheKeyDeletesNoReplicaByItsAbsence) {
+  PutSource("bytes");
+  ExpectOutcome(Copy(CopyReason::kBackfill), Outcome::kCopied);
+  MemoryStore anew;
+  rule_.source = &anew;
+  rule_.source_identity =
+      anew.EnsureBucket(kSource, BucketVersioning::kUnversioned)->identity;
+  for (const CopyReason reason :
+       {CopyReason::kBackfill, CopyReason::kOtherChange}) {
+    ExpectOutcome(Copy(reason), Outcome::kNothingToDo);
+    EXPECT_EQ(Replica(), "bytes");
+  }
+  // A copier that looked there has left no trace of a deletion.
+  ASSERT_OK(anew.Touch(kSource, kKey, {.source_identity = "x"}));
+  ExpectOutcome(Copy(CopyReason::kOtherChange), Outcome::kNothingToDo);
+  // A deletion that somebody tells of is another matter.
+  ExpectOutcome(Copy(CopyReason::kDelete), Outcome::kDeleted);
+}
+
+// Which has nothing but absence to tell.
+class StoreWithoutRevisions final : public test::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  Capabilities capabilities() const override { return {}; }
+};
+
+TEST_F(CopyKeyTest, OnlyStoresThatKnowOfDeletionsCanDenyOne) {
+  const KeyState unknown;
+  const KeyState deleted = {.object = {}, .revision = 7, .stamp = 1'000};
+  EXPECT_FALSE(IsDeletion(rule_, unknown));
+  EXPECT_TRUE(IsDeletion(rule_, deleted));
+  rule_.changed_since = absl::FromUnixMicros(1'000);
+  EXPECT_TRUE(IsDeletion(rule_, deleted));
+  rule_.changed_since = absl::FromUnixMicros(1'001);
+  EXPECT_FALSE(IsDeletion(rule_, deleted));
+
+  StoreWithoutRevisions source(source_base_);
+  rule_.source = &source;
+  EXPECT_TRUE(IsDeletion(rule_, unknown));
 }
 
 TEST_F(CopyKeyTest, AbsenceDeletesNoReplicaOfAnotherSource) {

@@ -41,6 +41,13 @@ class VerifyRunnerTest : public RunnerTest {
     EXPECT_FALSE(End().release);
     return sum;
   }
+  void Repair(const std::string& key) {
+    lease_.mutable_object()->set_key(key);
+    Start(v1::Lease::OBJECT);
+    RecordAll();
+    EXPECT_FALSE(End().release);
+    lease_.clear_object();
+  }
   void PutWithFacts(const std::string& key, const ObjectFacts& facts) {
     auto writer = stores_.source_base.Write(kSource, key);
     ASSERT_OK(writer);
@@ -148,21 +155,55 @@ TEST_F(VerifyRunnerTest, ARuleThatReplicatesCustomerKeysComparesThem) {
 }
 
 TEST_F(VerifyRunnerTest, WhatIsOlderThanTheRuleIsLeftAlone) {
+  // Two replicas of an earlier rule.
+  Put("new-extra", "x");
+  Put("old-extra", "x");
+  Replicate();
   Put("old-missing", "x");
   Put("old-other", "x");
   PutForeign("old-other", "y");
-  const int64_t stamp =
-      stores_.source_base.Head(kSource, "old-other")->object->stamp;
+  Delete("old-extra");
+  const int64_t stamp = stores_.source_base.Head(kSource, "old-extra")->stamp;
   *lease_.mutable_changed_since() =
       google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(stamp + 1);
   // The clock of the store goes by microseconds.
   while (absl::ToUnixMicros(Clock::Real().WallNow()) <= stamp + 1) {
   }
   Put("new-missing", "x");
+  Delete("new-extra");
   const CheckpointModel sum = Verify();
-  EXPECT_THAT(sum.reasons(), ElementsAre(Pair("new-missing", "MISSING")));
-  EXPECT_EQ(sum.equal, 2);
+  EXPECT_THAT(sum.reasons(), ElementsAre(Pair("new-extra", "EXTRA"),
+                                         Pair("new-missing", "MISSING")));
+  EXPECT_EQ(sum.equal, 3);
   EXPECT_EQ(sum.foreign, 0);
+
+  // Repairs come to the same decisions.
+  for (const char* key : {"new-extra", "old-extra"}) Repair(key);
+  EXPECT_THAT(Replicas(),
+              ElementsAre(Pair("old-extra", "x"), Pair("old-other", "y")));
+}
+
+TEST_F(VerifyRunnerTest, ASourceBucketThatWasMadeAnewEmptiesNothing) {
+  for (const char* key : {"a", "b", "c"}) Put(key, "bytes");
+  Replicate();
+  const auto before = Replicas();
+  MemoryStore anew;
+  const auto bucket = anew.EnsureBucket(kSource, BucketVersioning::kUnversioned);
+  stores_.open_source = std::make_shared<FaultStore>(anew);
+  lease_.mutable_source()->set_identity(bucket->identity);
+  CheckpointModel sum = Verify();
+  EXPECT_THAT(sum.failed, IsEmpty());
+  EXPECT_EQ(sum.equal, 3);
+
+  // What is put there and deleted again is known to be deleted.
+  auto writer = anew.Write(kSource, "b");
+  ASSERT_OK((*writer)->Commit({}, std::nullopt, std::nullopt));
+  ASSERT_OK(anew.Delete(kSource, "b", std::nullopt));
+  sum = Verify();
+  EXPECT_THAT(sum.reasons(), ElementsAre(Pair("b", "EXTRA")));
+  for (const char* key : {"a", "b", "c"}) Repair(key);
+  EXPECT_THAT(Replicas(), ElementsAre(Pair("a", "bytes"), Pair("c", "bytes")));
+  EXPECT_THAT(Verify().failed, IsEmpty());
 }
 
 TEST_F(VerifyRunnerTest, ReadsTheBytesWhenAsked) {
@@ -420,13 +461,7 @@ TEST_F(VerifyRunnerTest, WhatItNamesIsMendedOneByOne) {
       }
     }
     const CheckpointModel sum = Verify();
-    for (const auto& [key, failure] : sum.failed) {
-      lease_.mutable_object()->set_key(key);
-      Start(v1::Lease::OBJECT);
-      RecordAll();
-      EXPECT_FALSE(End().release);
-    }
-    lease_.clear_object();
+    for (const auto& [key, failure] : sum.failed) Repair(key);
     const CheckpointModel again = Verify();
     EXPECT_THAT(again.failed, IsEmpty());
     EXPECT_EQ(again.foreign, sum.foreign);

@@ -367,8 +367,31 @@ TEST_P(ConformanceTest, StampsRiseThoughTheClockDoesNot) {
   // The tombstone has one too.
   clock_.StepWall(-absl::Hours(1));
   ASSERT_THAT(store().Delete(kBucket, "k", {}), kIsApplied);
+  EXPECT_EQ(Head("k").stamp, first + 2);
   ASSERT_THAT(Put(store(), kBucket, "k", "3"), kIsApplied);
   EXPECT_EQ(Head("k").object->stamp, first + 3);
+}
+
+TEST_P(ConformanceTest, TheStampOfAnAbsenceIsThatOfTheDeletion) {
+  EXPECT_EQ(Head("k").stamp, 0);
+  // Neither a copier's look nor a deletion of nothing is one.
+  ASSERT_THAT(store().Touch(kBucket, "k", Revision(7)), kIsApplied);
+  ASSERT_THAT(store().Delete(kBucket, "k", Revision(8)), kIsApplied);
+  EXPECT_EQ(Head("k").stamp, 0);
+
+  for (const std::optional<ReplicaWrite>& by :
+       {std::optional<ReplicaWrite>(), std::optional(Revision(9))}) {
+    ASSERT_THAT(Put(store(), kBucket, "k", "1"), kIsApplied);
+    EXPECT_EQ(Head("k").stamp, Head("k").object->stamp);
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_THAT(store().Delete(kBucket, "k", by), kIsApplied);
+    const int64_t deleted = absl::ToUnixMicros(clock_.WallNow());
+    EXPECT_EQ(Head("k").stamp, deleted);
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_THAT(store().Delete(kBucket, "k", by), kIsApplied);
+    ASSERT_THAT(store().Touch(kBucket, "k", Revision(9)), kIsApplied);
+    EXPECT_EQ(Head("k").stamp, deleted);
+  }
 }
 
 TEST_P(ConformanceTest, ARevisionBelowTheHighestIsRefused) {
