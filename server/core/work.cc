@@ -39,10 +39,17 @@ LeaseEndpoint EndpointOf(ReadTransaction& txn, const std::string& bucket,
 }
 
 // From when on what happens at the source is compared, and repaired: a repair
-// must come to the decision of the verification that asked for it.
-std::optional<absl::Time> ComparedSince(const Rule& rule) {
+// must come to the decision of the verification that asked for it. A user's
+// verification keeps to the letter. One that stands for a log that is gone must
+// miss nothing of it, though the store's clock, which stamps, be behind; it may
+// then take in what came just before the rule.
+std::optional<absl::Time> ComparedSince(ReadTransaction& txn,
+                                        const Rule& rule) {
   if (rule.historical) return std::nullopt;
-  return rule.create_time;
+  const auto verification = verification_table::Get(txn, rule.uid);
+  return verification && verification->cause != VerificationCause::kRequested
+             ? rule.create_time - limits::kClockSkewMax
+             : rule.create_time;
 }
 
 // What only some kinds of leases carry.
@@ -63,13 +70,13 @@ void AddDetails(Transaction& txn, const Unit& unit, const Rule& rule,
                        .upload_etag = work->upload_etag,
                        .size_bytes = work->size_bytes};
         // Changes came by the door, which let nothing in that is too old.
-        if (work->changes == 0) spec.changed_since = ComparedSince(rule);
+        if (work->changes == 0) spec.changed_since = ComparedSince(txn, rule);
         work->granted = work->generation;
         object_work_table::Put(txn, *work);
       }
       return;
     case UnitKind::kVerify:
-      spec.changed_since = ComparedSince(rule);
+      spec.changed_since = ComparedSince(txn, rule);
       if (const auto verification = verification_table::Get(txn, rule.uid)) {
         spec.read_bytes = verification->read_bytes;
       }

@@ -123,6 +123,45 @@ TEST_F(VerificationTest, CountsDifferencesAndRepairsThem) {
   });
 }
 
+// A repair must see the age of things as the verification did, and one that
+// stands for a lost log misses nothing though clocks differ.
+TEST_F(VerificationTest, SaysSinceWhenThingsAreCompared) {
+  const absl::Time created = tables_.FindRule(rule_)->create_time;
+  for (const auto& [cause, since] :
+       {std::pair{VerificationCause::kRequested, created},
+        {VerificationCause::kLogOverflow, created - limits::kClockSkewMax},
+        {VerificationCause::kRestored, created - limits::kClockSkewMax}}) {
+    SCOPED_TRACE(static_cast<int>(cause));
+    tables_.Do([&](Transaction& txn) {
+      StartVerification(txn, *rule_table::Get(txn, rule_), cause, false,
+                        test::Epoch());
+    });
+    tables_.CutRanges(rule_, {});
+    const LeaseSpec verify = Grant(Ranges()[0]);
+    EXPECT_EQ(verify.changed_since, since);
+    const std::string key = absl::StrCat("k", static_cast<int>(cause));
+    Checkpoint report = Compared(verify, key, 0, true);
+    report.failed = {{.key = key, .reason = "EXTRA"}};
+    ASSERT_OK(tables_.Apply(report));
+    const auto repair_of = [&] {
+      return tables_.Do([&](Transaction& txn) {
+        return *unit_table::Get(
+            txn, *object_work_table::Get(txn, rule_, key)->unit_id);
+      });
+    };
+    const LeaseSpec repair = Grant(repair_of());
+    EXPECT_EQ(repair.changed_since, since);
+    // What came by the door since is not measured again.
+    tables_.Do([&](Transaction& txn) {
+      EndLease(txn, repair.unit_id, repair.token, {}, test::Epoch());
+      FoldObject(txn, *rule_table::Get(txn, rule_),
+                 {.key = key, .reason = "LARGE", .changes = 1}, {},
+                 test::Epoch());
+    });
+    EXPECT_FALSE(Grant(repair_of()).changed_since.has_value());
+  }
+}
+
 TEST_F(VerificationTest, OneIsUnderWayAtATime) {
   ASSERT_OK(Request());
   EXPECT_EQ(Shown().number, 1);
