@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -24,6 +26,14 @@ constexpr int64_t kLogBytesMax = 16 << 20;
 int64_t SizeOf(const std::string& path) {
   struct stat found {};
   return stat(path.c_str(), &found) == 0 ? found.st_size : 0;
+}
+
+// Of the file system that the file is on, for this process's user.
+int64_t FreeBytes(const std::string& path) {
+  struct statvfs found {};
+  return statvfs(path.c_str(), &found) == 0
+             ? static_cast<int64_t>(found.f_bavail * found.f_frsize)
+             : std::numeric_limits<int64_t>::max();
 }
 
 }  // namespace
@@ -88,9 +98,9 @@ void GroupCommit::WriteForAll() {
     group = TakeGroup();
     const absl::Status status =
         AsIndexError(hold.ok() ? Transact(group) : hold.status());
-    if (status.ok()) {
-      MaybeCheckpoint();
-    } else {
+    // On a full disk the log may be what fills it.
+    if (status.ok() || absl::IsResourceExhausted(status)) MaybeCheckpoint();
+    if (!status.ok()) {
       for (Operation* operation : group) {
         // Each has its own: copies share a counter of references, and
         // ThreadSanitizer does not see into the library that keeps it.
@@ -172,11 +182,15 @@ void GroupCommit::RemoveGarbageFiles() {
 }
 
 void GroupCommit::MaybeCheckpoint() {
-  if (SizeOf(wal_path_) < checkpoint_at_bytes_) return;
+  const int64_t size = SizeOf(wal_path_);
+  // To be written back it needs as much room again, at most: one that were
+  // longer than what is free could fill the disk for good.
+  if (size < std::min(checkpoint_at_bytes_, FreeBytes(wal_path_))) return;
   absl::StatusOr<int64_t> left = db_->Checkpoint(std::nullopt);
   // Truncating waits for readers: not for one that holds an old snapshot.
   if (left.ok() && *left == 0) left = db_->Checkpoint(absl::Seconds(5));
-  if (!left.ok() && !absl::IsUnavailable(left.status())) {
+  if (!left.ok() && !absl::IsUnavailable(left.status()) &&
+      !absl::IsResourceExhausted(left.status())) {
     LogWarning("index_checkpoint_failed",
                {{"log", wal_path_}, {"error", left.status().ToString()}});
   }

@@ -93,6 +93,7 @@ class GroupCommit {
   // Fails when the whole transaction is lost.
   absl::Status RunInSavepoint(Operation& operation, IndexTransaction& txn);
   void RemoveGarbageFiles();
+  // Writes the index's log back once it is long, or room is short.
   void MaybeCheckpoint();
 
   const std::string wal_path_;

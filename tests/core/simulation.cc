@@ -580,7 +580,9 @@ void Simulation::CheckSyncTime(ReadTransaction& txn, const Rule& rule) {
       published = std::min(published, change.event_time);
     }
   }
-  const auto sync = SyncTimeOf(txn, rule, {{kPublisher, published}});
+  const auto sync = SyncTimeOf(
+      txn, rule,
+      {{{kPublisher, {kRegionScope, kHangzhou}, /*epoch=*/1}, published}});
   if (!sync.time) return;
   ++reached_["a last_sync_time"];
   for (const Write& write : writes) {

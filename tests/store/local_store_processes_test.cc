@@ -20,6 +20,7 @@
 #include "tests/store/store_helpers.h"
 #include "tests/store/worker_plan.h"
 #include "tests/store/worker_process.h"
+#include "tests/support/child.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -191,6 +192,32 @@ TEST_F(LocalStoreProcessesTest, AKilledWritersFileGoesAndALiveOnesStays) {
             std::string(2 * test::kHalfBytes, 'x'));
   EXPECT_EQ(CountFiles(root_ + "/writing"), 0u);
   EXPECT_EQ(CountFiles(root_ + "/blobs"), 1u);
+}
+
+// A few objects that are written over and over: nearly all that could fill the
+// disk is the index's log. The status is that of a child.
+int OverwriteOnASmallDisk(const std::string& folder) {
+  if (!test::MountSmallFileSystem(folder)) return test::kCannotMount;
+  const auto store = LocalStore::Open(folder + "/store", {.create = true});
+  CRR_CHECK(store.ok());
+  CRR_CHECK(
+      (*store)->EnsureBucket(kBucket, BucketVersioning::kUnversioned).ok());
+  const std::string bytes(30'000, 'x');
+  for (int i = 0; i < 500; ++i) {
+    const std::string key(1, static_cast<char>('a' + i % 3));
+    if (!test::Put(**store, kBucket, key, bytes).ok()) return 1;
+  }
+  return 0;
+}
+
+TEST(LocalStoreDiskTest, TheLogOfTheIndexDoesNotFillTheDisk) {
+  const test::TempDir dir;
+  test::Child child([&] { return OverwriteOnASmallDisk(dir.path()); });
+  const int status = child.Wait();
+  if (status == test::kCannotMount) {
+    GTEST_SKIP() << "this process may not mount a file system";
+  }
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(LocalStoreProcessesTest, WaitEndsWithAnotherProcessesWrite) {
