@@ -21,7 +21,8 @@ struct CopyRule {
   Operations operations = Operations::kAddDeleteChange;
   // Objects under a customer key are replicated, under this one.
   std::optional<std::string> replica_kms_key;
-  // What was written or deleted at the source before this is not compared.
+  // What was written or deleted at the source before this is not compared, and
+  // the deletion speaks against no replica.
   absl::Time changed_since = absl::InfinitePast();
 };
 

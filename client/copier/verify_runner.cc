@@ -171,8 +171,9 @@ class Verification {
   // `origin` and `replica` as listed.
   absl::StatusOr<Finding> Look(const std::string& key, const Object& origin,
                                const Object& replica) {
-    // Of an absence the listing does not tell what it is worth.
-    if (origin.has_value()) {
+    // What an absence is worth the listing does not tell; it does not matter
+    // where nothing is ever deleted.
+    if (origin.has_value() || rule_.operations == Operations::kAddChange) {
       CRR_ASSIGN_OR_RETURN(const Finding listed,
                            Compare(key, {.object = origin}, replica));
       if (listed == Finding::kEqual || listed == Finding::kLeftAlone) {

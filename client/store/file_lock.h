@@ -10,7 +10,7 @@
 namespace crr {
 
 // A lock between processes, and between two of these objects in one process:
-// flock(2) on a file of its own. The kernel lets go of it when its process
+// flock(2) on a file. The kernel lets go of it when its process
 // dies. Not a lock between the threads that share one object.
 // Thread-compatible.
 class FileLock {

@@ -56,9 +56,8 @@ absl::Status Sweep(GroupCommit& commits, const BlobFiles& blobs, bool alone) {
       [&](IndexTransaction& txn) -> absl::StatusOr<WriteOutcome> {
     // A process that died in its commit may have left the whole of it in the
     // index's log, unseen by those who had the index open. Written over, it is
-    // not found by a later recovery, when its blobs are gone. Who is alone has
-    // just recovered.
-    if (!alone) CRR_RETURN_IF_ERROR(RewriteMeta(txn.db));
+    // not found by a later recovery, when its blobs are gone.
+    CRR_RETURN_IF_ERROR(RewriteMeta(txn.db));
     for (const BlobFiles::Leftover& leftover : leftovers) {
       CRR_ASSIGN_OR_RETURN(const bool referred,
                            IsBlobReferred(txn.db, leftover.blob));

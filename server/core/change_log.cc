@@ -94,8 +94,8 @@ std::map<std::string, Share> Distribute(Transaction& txn, const Batch& batch) {
 }  // namespace
 
 absl::StatusOr<Publisher> AttachPublisher(Transaction& txn,
-                                        const Publisher& publisher,
-                                        absl::Time now) {
+                                          const Publisher& publisher,
+                                          absl::Time now) {
   if (publisher.scope.kind == PublisherScope::Kind::kRegion &&
       !region_table::Get(txn, publisher.scope.id)) {
     const std::string name = NameOfRegion(publisher.scope.id);

@@ -67,8 +67,8 @@ struct BatchOutcome {
 // scope is not registered. ABORTED SESSION_SUPERSEDED: the epoch is below the
 // stored one.
 absl::StatusOr<Publisher> AttachPublisher(Transaction& txn,
-                                        const Publisher& publisher,
-                                        absl::Time now);
+                                          const Publisher& publisher,
+                                          absl::Time now);
 
 // Takes a batch whole: logs what rules want, counts what they do not, and moves
 // the publisher's number, in this transaction. A number that is not above the

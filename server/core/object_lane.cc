@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
 #include "server/core/limits.h"
 #include "server/core/units.h"
 
@@ -49,10 +50,14 @@ WorkEvents TryAgain(Transaction& txn, ObjectWork work) {
 
 void NoteFailure(ObjectWork& work, const std::string& reason,
                  const std::string& message, absl::Time now) {
+  // An outage begins with itself, whatever failed before.
+  if (!work.failing_since ||
+      (reason == kStoreUnreachable && work.reason != kStoreUnreachable)) {
+    work.failing_since = now;
+  }
   work.reason = reason;
   work.message = message;
   work.last_failure = now;
-  if (!work.failing_since) work.failing_since = now;
 }
 
 // What a row that is over adds to the rule's counters.
@@ -184,6 +189,10 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
 
 void DeferObject(Transaction& txn, const Unit& unit, const std::string& reason,
                  const std::string& message, absl::Time now) {
+  if (!absl::StartsWith(reason, "STORE_") &&
+      !absl::StartsWith(reason, "BUCKET_")) {
+    return;
+  }
   auto work = object_work_table::OfUnit(txn, unit.id);
   if (!work) return;
   NoteFailure(*work, reason, message, now);
@@ -205,8 +214,11 @@ WorkEvents NoteChange(Transaction& txn, const Rule& rule,
   auto work = object_work_table::Get(txn, rule.uid, key);
   if (!work) return {};
   if (!work->unit_id) return TryAgain(txn, *std::move(work));
-  // A grant that is yet to come finds the change by itself.
-  if (unit_table::GetLease(txn, *work->unit_id)) {
+  // Any but the last attempt has another behind it that finds the change. Nor
+  // has one that succeeds anything to do with it: the change is in the log.
+  const auto unit = unit_table::Get(txn, *work->unit_id);
+  if (unit && unit->attempts >= limits::kObjectAttemptsMax &&
+      unit_table::GetLease(txn, unit->id)) {
     ++work->generation;
     object_work_table::Put(txn, *work);
   }

@@ -63,7 +63,8 @@ WorkEvents FailObject(Transaction& txn, const Unit& unit,
                       const std::string& reason, const std::string& message,
                       absl::Time now);
 
-// A grant ended for a `reason` that lies elsewhere: noted, and no attempt.
+// A grant ended for a `reason` that lies elsewhere, which is no attempt. Noted
+// where it lies in a store; what is wrong with a copier says nothing here.
 void DeferObject(Transaction& txn, const Unit& unit, const std::string& reason,
                  const std::string& message, absl::Time now);
 
@@ -79,8 +80,8 @@ BulkOutcome RetryObjects(Transaction& txn, const Rule& rule,
                          const ObjectWorkFilter& filter);
 
 // The object has changed, which may have mended it: a dead letter is tried
-// again with all its attempts, and one whose copier is at it just now is tried
-// once more.
+// again with all its attempts, and one whose last attempt is under way once
+// more.
 WorkEvents NoteChange(Transaction& txn, const Rule& rule,
                       absl::string_view key);
 

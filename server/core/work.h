@@ -52,8 +52,8 @@ struct LeaseSpec {
     int64_t size_bytes = 0;  // As last seen.
   };
   std::optional<Object> object;  // OBJECT.
-  // VERIFY, and OBJECT for what a VERIFY found: what was written or deleted at
-  // the source before this is left alone.
+  // VERIFY: what was written or deleted at the source before this is left
+  // alone. OBJECT, for what a VERIFY found: what was deleted.
   std::optional<absl::Time> changed_since;
   bool read_bytes = false;  // VERIFY.
   absl::Duration silence;   // See SilenceOf. Not for the copier.

@@ -78,8 +78,8 @@ class ChangeLogTest : public ::testing::Test {
     return attached.last_number;
   }
   // Of the publisher's latest stream.
-  Batch Named(const std::string& publisher, int64_t epoch,
-                     int64_t number, int changes = 1) {
+  Batch Named(const std::string& publisher, int64_t epoch, int64_t number,
+              int changes = 1) {
     Batch batch = BatchOf({});
     for (int i = 0; i < changes; ++i) {
       batch.changes.push_back(Change(absl::StrCat("k", i)));

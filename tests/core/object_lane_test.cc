@@ -361,6 +361,12 @@ TEST_F(ObjectLaneTest, AnOutageOfTheStoreMayOutliveAllAttempts) {
   endures_a_day_from(test::Epoch() + 2 * limits::kOutageMax);
   EXPECT_EQ(Retry({}).objects, 1);
   endures_a_day_from(test::Epoch() + 4 * limits::kOutageMax);
+  // Nor that something else was wrong before.
+  EXPECT_EQ(Retry({}).objects, 1);
+  const absl::Time full = test::Epoch() + 6 * limits::kOutageMax;
+  End(Grant(UnitOf("a")),
+      {.kind = LeaseEnd::Kind::kProblem, .reason = "STORE_FULL"}, full);
+  endures_a_day_from(full + 2 * limits::kOutageMax);
 }
 
 // What stands in for it is elsewhere: no attempt, but a reason, and a wait that
@@ -377,6 +383,24 @@ TEST_F(ObjectLaneTest, WhatWaitsForItsStoreCanBeRetried) {
   const int64_t unit = UnitOf("a").id;
   EXPECT_EQ(Retry({.reason = "STORE_FULL"}).objects, 1);
   EXPECT_NE(UnitOf("a").id, unit);  // A new one waits for nothing.
+  EXPECT_EQ(Retry({}).objects, 0);
+}
+
+TEST_F(ObjectLaneTest, AChangeDuringAnAttemptKeepsNoneFromSucceeding) {
+  Settle({"a"}, {"a"});
+  const LeaseSpec lease = Grant(UnitOf("a"));
+  tables_.Publish("photos", {"a"});
+  ASSERT_OK(Finish(lease));
+  EXPECT_FALSE(Row("a").has_value());
+  EXPECT_EQ(Sums().pending, 1);  // The log has it.
+}
+
+TEST_F(ObjectLaneTest, WhatIsWrongWithACopierSaysNothingOfTheObject) {
+  Settle({"a"}, {"a"}, "CONTENT_DAMAGED");
+  End(Grant(UnitOf("a")), {.kind = LeaseEnd::Kind::kProblem,
+                           .reason = "NO_SLOT",
+                           .message = "busy"});
+  EXPECT_EQ(Row("a")->reason, "CONTENT_DAMAGED");
   EXPECT_EQ(Retry({}).objects, 0);
 }
 

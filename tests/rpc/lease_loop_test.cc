@@ -5,11 +5,11 @@
 #include <atomic>
 #include <functional>
 
-#include "tests/support/fake_clock.h"
 #include "server/publisher_hub.h"
 #include "storage/database.h"
 #include "tests/rpc/no_output.h"
 #include "tests/rpc/test_server.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 

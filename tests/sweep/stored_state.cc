@@ -58,6 +58,13 @@ const std::pair<const char*, const char*> kInvariants[] = {
      "WHERE u.rule_uid = s.rule_uid AND u.kind = 4 "
      "AND u.partition = s.partition), 0)) FROM change_segments s) "
      "SELECT rule_uid FROM terms GROUP BY rule_uid HAVING sum(changes) <> 0"},
+    {"logged is what stands in segments above the cursors (I4)",
+     "SELECT rule_uid FROM rule_counters c WHERE logged <> "
+     "(SELECT coalesce(sum(min(last_sequence - first_sequence + 1, "
+     "last_sequence - coalesce((SELECT cursor_sequence FROM work_units u "
+     "WHERE u.rule_uid = s.rule_uid AND u.kind = 4 "
+     "AND u.partition = s.partition), 0))), 0) FROM change_segments s "
+     "WHERE s.rule_uid = c.rule_uid)"},
     {"failed is what dead letters stand for (I4)",
      "SELECT rule_uid FROM rule_counters c WHERE failed <> "
      "(SELECT coalesce(sum(changes), 0) FROM object_work o "
@@ -77,8 +84,8 @@ const std::pair<const char*, const char*> kInvariants[] = {
      "AND u.unit_id = o.unit_id AND u.rule_uid = o.rule_uid) UNION ALL "
      "SELECT unit_id FROM work_units u WHERE u.kind = 5 AND NOT EXISTS "
      "(SELECT 1 FROM object_work o WHERE o.unit_id = u.unit_id)"},
-    {"only dead letters had all their attempts",
-     "SELECT key FROM object_work WHERE (unit_id IS NULL) <> (attempts >= 8)"},
+    {"dead letters had all their attempts",
+     "SELECT key FROM object_work WHERE unit_id IS NULL AND attempts < 8"},
     {"what was granted of an object has been there",
      "SELECT o.key FROM object_work o "
      "LEFT JOIN leases l ON l.unit_id = o.unit_id "
