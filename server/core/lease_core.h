@@ -117,6 +117,8 @@ class LeaseCore {
   void OnCheckpoint(StreamId stream, Checkpoint checkpoint);
   void OnRelease(StreamId stream, const ReleaseMessage& release);
   void OnTrouble(StreamId stream, LeaseRef lease, const std::string& message);
+  // Ends the stream; its copier has nothing left that it works on.
+  void OnFinish(StreamId stream);
   // The stream is gone; the session and its leases stay until they expire.
   void OnStreamClosed(StreamId stream);
 

@@ -178,6 +178,19 @@ void LeaseCore::MaybeForget(int64_t session_number) {
   sessions_.erase(found);
 }
 
+void LeaseCore::OnFinish(StreamId stream) {
+  std::set<int64_t> held;
+  if (const Session* const session = SessionOf(stream)) held = session->units;
+  output_.Close(stream, absl::OkStatus());
+  OnStreamClosed(stream);
+  // Grants that crossed the message: their holder says that it has none, hence
+  // nobody works on them.
+  for (const int64_t unit_id : held) {
+    UnitState& unit = units_.at(unit_id);
+    if (unit.phase == Phase::kLeased) EndLease(unit, {});
+  }
+}
+
 void LeaseCore::OnStreamClosed(StreamId stream) {
   opening_.erase(stream);
   const auto found = by_stream_.find(stream);

@@ -95,7 +95,7 @@ class SessionStream final
                 LeaseCore& core) { core.OnTrouble(id, lease, message); });
       }
       case Request::kFinish:
-        return Close(absl::OkStatus());
+        return loop_.Post([id = id_](LeaseCore& core) { core.OnFinish(id); });
       case Request::MESSAGE_NOT_SET:
         return Close(Refuse({.reason = "MALFORMED_MESSAGE",
                              .description = "an empty message"}));

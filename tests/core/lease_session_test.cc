@@ -70,6 +70,19 @@ TEST_F(LeaseSessionTest, EverythingNeedsAHelloFirst) {
   }
 }
 
+// It was sent before the copier's last message had arrived.
+TEST_F(LeaseSessionTest, AGrantThatCrossesAFinishIsAnothersAtOnce) {
+  world_.AddRuleWithChanges(1);
+  const StreamId leaving = world_.Open("c1");
+  const LeaseSpec lost = world_.LastGrant(leaving);
+  world_.core->OnFinish(leaving);
+  world_.store.Settle();
+  EXPECT_EQ(world_.output.closed(leaving), absl::OkStatus());
+  const StreamId other = world_.Open("c2");
+  EXPECT_EQ(world_.LastGrant(other).unit_id, lost.unit_id);
+  EXPECT_GT(world_.LastGrant(other).token, lost.token);
+}
+
 TEST_F(LeaseSessionTest, HelloComesOnce) {
   const StreamId open = world_.Open("c1");
   world_.core->OnHello(open, LeaseWorld::HelloOf("c1"));
