@@ -127,11 +127,13 @@ TEST_F(VerificationTest, CountsDifferencesAndRepairsThem) {
 // stands for a lost log misses nothing though clocks differ.
 TEST_F(VerificationTest, SaysSinceWhenThingsAreCompared) {
   const absl::Time created = tables_.FindRule(rule_)->create_time;
-  for (const auto& [cause, since] :
-       {std::pair{VerificationCause::kRequested, created},
-        {VerificationCause::kLogOverflow, created - limits::kClockSkewMax},
-        {VerificationCause::kRestored, created - limits::kClockSkewMax}}) {
+  for (const VerificationCause cause :
+       {VerificationCause::kRequested, VerificationCause::kLogOverflow,
+        VerificationCause::kRestored}) {
     SCOPED_TRACE(static_cast<int>(cause));
+    const absl::Time since = cause == VerificationCause::kRequested
+                                 ? created
+                                 : created - limits::kClockSkewMax;
     tables_.Do([&](Transaction& txn) {
       StartVerification(txn, *rule_table::Get(txn, rule_), cause, false,
                         test::Epoch());
