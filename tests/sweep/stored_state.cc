@@ -84,8 +84,11 @@ const std::pair<const char*, const char*> kInvariants[] = {
      "AND u.unit_id = o.unit_id AND u.rule_uid = o.rule_uid) UNION ALL "
      "SELECT unit_id FROM work_units u WHERE u.kind = 5 AND NOT EXISTS "
      "(SELECT 1 FROM object_work o WHERE o.unit_id = u.unit_id)"},
-    {"dead letters had all their attempts",
-     "SELECT key FROM object_work WHERE unit_id IS NULL AND attempts < 8"},
+    {"dead letters had all their attempts, and no other, but in an outage or "
+     "where something was folded in",
+     "SELECT key FROM object_work WHERE (unit_id IS NULL) <> (attempts >= 8) "
+     "AND NOT (unit_id IS NOT NULL AND "
+     "(reason = 'STORE_UNREACHABLE' OR generation > 1))"},
     {"what was granted of an object has been there",
      "SELECT o.key FROM object_work o "
      "LEFT JOIN leases l ON l.unit_id = o.unit_id "
