@@ -16,6 +16,17 @@ bool AtOrPast(const v1::Cursor& cursor, const v1::Cursor& wanted) {
          std::make_tuple(wanted.sequence(), wanted.key());
 }
 
+// Whether `report`, of the lane that `lane` is a lease of, tells that the object
+// of `lease` failed in it.
+bool TellsOf(const v1::Checkpoint& report, const v1::Lease& lane,
+             const v1::Lease& lease) {
+  return lease.kind() == v1::Lease::OBJECT && lease.rule() == lane.rule() &&
+         std::any_of(report.failed().begin(), report.failed().end(),
+                     [&](const v1::ObjectFailure& failure) {
+                       return failure.key() == lease.object().key();
+                     });
+}
+
 }  // namespace
 
 bool WorkingCopier::Connect(v1::CopierService::Stub& service) {
@@ -125,6 +136,11 @@ bool WorkingCopier::Report(Held& held, const v1::Checkpoint& checkpoint) {
   if (held.release) return true;
   held.reached = checkpoint.to();
   held.unanswered.push_back(checkpoint);
+  for (auto& [unit, other] : held_) {
+    if (TellsOf(checkpoint, held.lease, other.lease)) {
+      other.folded = Folded::kYes;
+    }
+  }
   v1::SessionRequest request;
   *request.mutable_checkpoint() = checkpoint;
   return Send(request);
@@ -181,13 +197,19 @@ bool WorkingCopier::OnGrant(const v1::Lease& lease) {
   EXPECT_GT(lease.token(), highest) << lease.DebugString();
   highest = lease.token();
   EXPECT_FALSE(finished_.contains(lease.unit())) << lease.DebugString();
-  folded_.erase(lease.unit());
+  folded_.erase({lease.rule(), lease.object().key()});
   Held& held = held_[lease.unit()];
   held = {.lease = lease,
           .reached = lease.cursor(),
           .unanswered = {},
           .release = std::nullopt,
-          .folded = false};
+          .folded = Folded::kNo};
+  for (const auto& [unit, other] : held_) {
+    for (const v1::Checkpoint& report : other.unanswered) {
+      // Nobody tells whether it came before the grant or after.
+      if (TellsOf(report, other.lease, lease)) held.folded = Folded::kPerhaps;
+    }
+  }
   switch (lease.kind()) {
     case v1::Lease::PROBE:
       return Report(held, GoodProbe(lease));
@@ -300,9 +322,6 @@ bool WorkingCopier::OnSegment(const v1::Segment& segment) {
     all.set_changes(all.changes() + 1);
   }
   for (const auto& [key, failure] : failed) *settled.add_failed() = failure;
-  for (auto& [unit, other] : held_) {
-    other.folded |= failed.contains(other.lease.object().key());
-  }
   return Report(held, settled);
 }
 
@@ -322,9 +341,12 @@ bool WorkingCopier::OnAck(const v1::CheckpointAck& ack) {
   const bool complete = held.unanswered.front().complete();
   held.unanswered.pop_front();
   if (complete) {
+    if (held.folded == Folded::kYes) {
+      folded_.emplace(held.lease.rule(), held.lease.object().key());
+    }
     // A probe is asked for again when somebody it needs was away.
-    if (held.lease.kind() != v1::Lease::PROBE) {
-      (held.folded ? folded_ : finished_).insert(ack.unit());
+    if (held.folded == Folded::kNo && held.lease.kind() != v1::Lease::PROBE) {
+      finished_.insert(ack.unit());
     }
     held_.erase(found);
     return true;

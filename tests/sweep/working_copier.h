@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <grpcpp/grpcpp.h>
 
@@ -55,12 +56,14 @@ class WorkingCopier {
   bool Finish();
 
  private:
+  // Whether a lane reported an object once more while its own lease was held.
+  enum class Folded { kNo, kPerhaps, kYes };
   struct Held {
     v1::Lease lease;
     v1::Cursor reached;  // Of the last report.
     std::deque<v1::Checkpoint> unanswered;
     std::optional<v1::Release> release;  // Sent; nothing is reported after it.
-    bool folded = false;  // Its object was reported by its lane once more.
+    Folded folded = Folded::kNo;
   };
   using Leases = std::map<int64_t, Held>;  // By unit.
 
@@ -93,9 +96,10 @@ class WorkingCopier {
   std::map<std::string, Fate> fates_;  // By key.
   bool settles_ = true;
   std::map<int64_t, int64_t> highest_token_;  // By unit.
-  // Units whose ends were acknowledged, and those that must come again.
+  // Units whose ends were acknowledged, and rules with the keys of objects that
+  // must come again: by the same unit, or by another where the end came first.
   std::set<int64_t> finished_;
-  std::set<int64_t> folded_;
+  std::set<std::pair<std::string, std::string>> folded_;
   std::map<std::string, int64_t> failures_;  // By key.
 };
 
