@@ -258,9 +258,9 @@ class LeaseCore {
   // Ends the lease durably, then offers the unit again.
   void EndLease(UnitState& unit, LeaseEnd end);
   void OnEnded(int64_t unit_id, const absl::StatusOr<WorkEvents>& events);
-  // The lease is over and stored as such; the unit stays.
   // Tells the holder, if it is there, that the lease is over.
   void AckRelease(const UnitState& unit);
+  // The lease is over and stored as such; the unit stays.
   void DetachUnit(UnitState& unit);
   void Revoke(UnitState& unit, const std::string& reason);
   UnitState& AddUnit(const UnitInfo& info);
