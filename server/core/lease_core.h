@@ -117,7 +117,8 @@ class LeaseCore {
   void OnCheckpoint(StreamId stream, Checkpoint checkpoint);
   void OnRelease(StreamId stream, const ReleaseMessage& release);
   void OnTrouble(StreamId stream, LeaseRef lease, const std::string& message);
-  // Ends the stream; its copier has nothing left that it works on.
+  // Ends the stream and the leases of its copier, which has none that it works
+  // on; but those that it was told to drop run out at their own time.
   void OnFinish(StreamId stream);
   // The stream is gone; the session and its leases stay until they expire.
   void OnStreamClosed(StreamId stream);

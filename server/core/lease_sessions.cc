@@ -184,10 +184,11 @@ void LeaseCore::OnFinish(StreamId stream) {
   output_.Close(stream, absl::OkStatus());
   OnStreamClosed(stream);
   // Grants that crossed the message: their holder says that it has none, hence
-  // nobody works on them.
+  // nobody works on them. What it was told to drop may have a write under way,
+  // and runs out at its own time.
   for (const int64_t unit_id : held) {
     UnitState& unit = units_.at(unit_id);
-    if (unit.phase == Phase::kLeased) EndLease(unit, {});
+    if (unit.phase == Phase::kLeased && !unit.expiry) EndLease(unit, {});
   }
 }
 

@@ -189,6 +189,23 @@ TEST_F(LeaseRevokeTest, AnIgnoredRevokeEndsInAnExpiryOfThatLeaseAlone) {
   EXPECT_TRUE(IsNamed(world_.Heartbeat(stream_).not_renewed));
 }
 
+// To have nothing left that it works on is not to give back what it was told to
+// drop: a write that had begun may still land.
+TEST_F(LeaseRevokeTest, AFinishDoesNotEndWhatRunsOut) {
+  BeginRevoked();
+  PassAlive(world_.options.ttl);  // The deadline: it runs out from here.
+  ASSERT_TRUE(IsNamed(world_.Heartbeat(stream_).not_renewed));
+  world_.Publish("photos", 1);
+  world_.core->OnFinish(stream_);
+  world_.store.Settle();
+  const StreamId fresh = world_.Open("c2");
+  world_.PassAlive(world_.term() - kInstant, {fresh});
+  EXPECT_TRUE(world_.Grants(fresh).empty());
+  world_.Pass(kInstant);
+  EXPECT_EQ(world_.Grants(fresh).size(), 1u);
+  EXPECT_EQ(world_.core->counts().expiries, 1);
+}
+
 TEST_F(LeaseRevokeTest, AReleaseAfterTheDeadlineStillEndsTheLease) {
   BeginRevoked();
   PassAlive(world_.options.ttl + absl::Seconds(3));
