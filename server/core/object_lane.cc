@@ -138,9 +138,13 @@ WorkEvents FoldObject(Transaction& txn, const Rule& rule,
                  *origin.oldest_event);
   }
   if (failure.size_bytes > 0) work.size_bytes = failure.size_bytes;
-  work.reason = failure.reason;
-  work.message = failure.message;
-  work.last_failure = now;
+  // What its own attempts met says more than why it left its lane, and since
+  // when a store has been away depends on it.
+  if (!work.unit_id || !work.failing_since) {
+    work.reason = failure.reason;
+    work.message = failure.message;
+    work.last_failure = now;
+  }
   if (work.unit_id) {
     object_work_table::Put(txn, work);
     rule_table::AddCounters(txn, rule.uid, {.apart = failure.changes});

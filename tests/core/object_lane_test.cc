@@ -369,6 +369,20 @@ TEST_F(ObjectLaneTest, AnOutageOfTheStoreMayOutliveAllAttempts) {
   endures_a_day_from(full + 2 * limits::kOutageMax);
 }
 
+// Nor does it begin anew when a change brings the object to its lane once more.
+TEST_F(ObjectLaneTest, AnOutageGoesOnWhateverItsLaneReports) {
+  Settle({"a"}, {"a"}, "LARGE");
+  const LeaseEnd away = Failed("STORE_UNREACHABLE");
+  for (int64_t i = 0; i < limits::kObjectAttemptsMax; ++i) {
+    End(Grant(UnitOf("a")), away);
+  }
+  Settle({"a"}, {"a"}, "LARGE");
+  EXPECT_EQ(Row("a")->changes, 2);
+  EXPECT_EQ(Row("a")->reason, "STORE_UNREACHABLE");
+  End(Grant(UnitOf("a")), away, test::Epoch() + limits::kOutageMax);
+  EXPECT_FALSE(Row("a")->unit_id.has_value());
+}
+
 // What stands in for it is elsewhere: no attempt, but a reason, and a wait that
 // a retry ends.
 TEST_F(ObjectLaneTest, WhatWaitsForItsStoreCanBeRetried) {
