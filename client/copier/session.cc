@@ -67,16 +67,17 @@ absl::Status Session::Run() {
 }
 
 void Session::Stop() {
-  Ticks drain_until;
+  const Ticks now = clock_.Now();
+  absl::Duration ttl;
   {
     MutexLock lock(mu_);
     if (stop_by_.has_value()) return;
-    const Ticks now = clock_.Now();
-    stop_by_ = now + terms_.ttl;
-    drain_until = now + terms_.ttl / 2;
+    ttl = terms_.ttl;
   }
-  leases_.DrainAll("STOPPING", drain_until);
+  // First: once `finish` is sent, no grant may begin to be worked on.
+  leases_.DrainAll("STOPPING", now + ttl / 2);
   MutexLock lock(mu_);
+  stop_by_ = now + ttl;
   changed_.NotifyAll();
 }
 
