@@ -283,15 +283,100 @@ TEST_P(UpgradeTest, ChangesAreMadeAndTold) {
   EXPECT_EQ(grant->grant().rule(), "buckets/logs/rules/dr");
 }
 
-// Version 3 had objects apart, verifications and a log that overflowed.
-TEST(UpgradeOf3Test, ObjectsApartAndAResyncGoOn) {
-  constexpr char kSick[] = "buckets/sick/rules/r";
-  constexpr char kArt[] = "buckets/art/rules/dr";
-  test::TestServer server({.prepare = [](const std::string& path) {
-    test::MakeGolden(3, path);
-  }});
+// Versions 3 and 4 had objects apart, verifications and a log that overflowed.
+// That of version 4 is that of version 3 a little later: a dead letter was
+// retried, changes were logged, and a copier was drained.
+class LaterUpgradeTest : public ::testing::TestWithParam<int> {
+ protected:
+  static constexpr char kSick[] = "buckets/sick/rules/r";
+  static constexpr char kArt[] = "buckets/art/rules/dr";
+  static constexpr char kVideos[] = "buckets/videos/rules/dr";
+
+  // The next grant of this kind for the rule.
+  static v1::Lease AwaitGrant(ScriptedCopier& copier, v1::Lease::Kind kind,
+                              const std::string& rule) {
+    while (true) {
+      const auto response = copier.Await(ScriptedCopier::Response::kGrant);
+      EXPECT_TRUE(response.has_value());
+      if (!response) return {};
+      const v1::Lease& lease = response->grant();
+      if (lease.kind() == kind && lease.rule() == rule) return lease;
+    }
+  }
+
+  test::TestServer server_{{.prepare = [](const std::string& path) {
+    test::MakeGolden(GetParam(), path);
+  }}};
+};
+
+INSTANTIATE_TEST_SUITE_P(Versions, LaterUpgradeTest, ::testing::Values(3, 4));
+
+TEST_P(LaterUpgradeTest, ListsWhatThereWas) {
+  v1::ListRulesRequest request;
+  request.set_parent("buckets/-");
+  v1::ListRulesResponse rules;
+  ASSERT_TRUE(Call(server_.rules(), &Rules::ListRules, request, &rules).ok());
+  std::vector<std::string> shown;
+  for (const v1::Rule& rule : rules.rules()) {
+    shown.push_back(absl::StrCat(rule.name(), " ",
+                                 v1::Rule::State_Name(rule.state())));
+    const v1::RuleProgress progress = server_.Progress(rule.name());
+    EXPECT_TRUE(test::AddsUp(progress)) << progress.DebugString();
+  }
+  EXPECT_THAT(shown, ElementsAre("buckets/art/rules/dr PAUSED",
+                                 "buckets/logs/rules/dr STARTING",
+                                 "buckets/mail/rules/dr STARTING",
+                                 "buckets/photos/rules/dr ACTIVE",
+                                 "buckets/sick/rules/r ACTIVE",
+                                 "buckets/videos/rules/dr ACTIVE"));
+}
+
+TEST_P(LaterUpgradeTest, ANotifierGoesOnWhereItWas) {
+  ScriptedPublisher notifier(server_);
+  const auto pending = [&] { return server_.Progress(kSick).live().pending(); };
+  const int64_t before = pending();
+  EXPECT_EQ(before, GetParam() == 3 ? 2 : 5);
+  EXPECT_EQ(notifier.Hello("n-oss-cn-qingdao", "regions/oss-cn-qingdao",
+                           1795349467859747),
+            7);
+  const std::vector<v1::Change> batch = {MakeChange("sick", "z")};
+  EXPECT_EQ(notifier.Batch(7, batch)->accepted(), 0);
+  EXPECT_EQ(notifier.Batch(8, batch)->accepted(), 1);
+  EXPECT_EQ(pending(), before + 1);
+}
+
+TEST_P(LaterUpgradeTest, ACopierGoesOnWithALog) {
+  ScriptedCopier copier(server_);
+  ASSERT_GT(copier.Hello("copier-3"), 0);
+  const v1::Lease log = AwaitGrant(copier, v1::Lease::CHANGES, kVideos);
+  EXPECT_EQ(log.unit(), 8);
+  EXPECT_GT(log.token(), GetParam() == 3 ? 1099511627786 : 1099511627787);
+  EXPECT_EQ(log.cursor().sequence(), 2);
+  const std::vector<std::string> expected = {"v/0", "v/1", "v/2",   "v/3",
+                                             "v/4", "v/9", "v/big", "v/small"};
+  std::vector<std::string> keys;
+  while (keys.size() < expected.size()) {
+    const auto response = copier.Await(ScriptedCopier::Response::kSegment);
+    ASSERT_TRUE(response.has_value());
+    if (response->segment().unit() != log.unit()) continue;
+    v1::ChangeBatch changes;
+    ASSERT_TRUE(changes.ParseFromString(response->segment().changes()));
+    for (const auto& change : changes.changes()) keys.push_back(change.key());
+  }
+  EXPECT_EQ(keys, expected);
+  v1::Checkpoint settled = test::CheckpointOf(log);
+  *settled.mutable_from() = log.cursor();
+  settled.mutable_to()->set_sequence(8);
+  settled.set_applied(6);
+  EXPECT_EQ(copier.Commit(settled).result(), v1::CheckpointAck::RECORDED);
+  const v1::RuleProgress videos = server_.Progress(kVideos);
+  EXPECT_TRUE(test::AddsUp(videos)) << videos.DebugString();
+  EXPECT_EQ(videos.live().pending(), 0);
+}
+
+TEST_P(LaterUpgradeTest, ObjectsApartAndAResyncGoOn) {
   v1::ListFailedObjectsResponse failed;
-  ASSERT_TRUE(Call(server.rules(), &Rules::ListFailedObjects,
+  ASSERT_TRUE(Call(server_.rules(), &Rules::ListFailedObjects,
                    FromJson<v1::ListFailedObjectsRequest>(
                        absl::StrCat(R"({"parent":")", kSick, R"("})")),
                    &failed)
@@ -301,43 +386,56 @@ TEST(UpgradeOf3Test, ObjectsApartAndAResyncGoOn) {
     shown.push_back(absl::StrCat(
         object.key(), " ", v1::FailedObject::State_Name(object.state())));
   }
-  EXPECT_THAT(shown, ElementsAre("a/dead DEAD", "a/gone DEAD",
-                                 "d/waiting RETRYING"));
-  const v1::RuleProgress sick = server.Progress(kSick);
+  const bool was_retried = GetParam() == 4;
+  EXPECT_THAT(shown,
+              ElementsAre(was_retried ? "a/dead RETRYING" : "a/dead DEAD",
+                          "a/gone DEAD", "d/waiting RETRYING"));
+  const v1::RuleProgress sick = server_.Progress(kSick);
   EXPECT_TRUE(test::AddsUp(sick)) << sick.DebugString();
   EXPECT_EQ(sick.live().failed(), 1);
   EXPECT_EQ(sick.verification().equal(), 2);
 
   v1::RetryFailedObjectsResponse retried;
-  ASSERT_TRUE(Call(server.rules(), &Rules::RetryFailedObjects,
+  ASSERT_TRUE(Call(server_.rules(), &Rules::RetryFailedObjects,
                    FromJson<v1::RetryFailedObjectsRequest>(absl::StrCat(
                        R"({"name":")", kSick,
                        R"(","selection":{"prefix":"a/"}})")),
                    &retried)
                   .ok());
-  EXPECT_EQ(retried.objects(), 2);
-  EXPECT_EQ(server.Progress(kSick).live().failed(), 0);
-  ScriptedCopier copier(server);
+  EXPECT_EQ(retried.objects(), was_retried ? 1 : 2);
+  EXPECT_EQ(server_.Progress(kSick).live().failed(), 0);
+  ScriptedCopier copier(server_);
   ASSERT_GT(copier.Hello("copier-3"), 0);
-  v1::Lease object;
-  while (object.kind() != v1::Lease::OBJECT) {
-    const auto grant = copier.Await(ScriptedCopier::Response::kGrant);
-    ASSERT_TRUE(grant.has_value());
-    object = grant->grant();
-  }
-  EXPECT_EQ(object.rule(), kSick);
+  const v1::Lease object = AwaitGrant(copier, v1::Lease::OBJECT, kSick);
   EXPECT_THAT(object.object().key(), testing::StartsWith("a/"));
 
-  EXPECT_EQ(server.Progress(kArt).live().resync(), 300'000);
-  ASSERT_TRUE(Call(server.rules(), &Rules::ResumeRule,
+  EXPECT_EQ(server_.Progress(kArt).live().resync(), 300'000);
+  ASSERT_TRUE(Call(server_.rules(), &Rules::ResumeRule,
                    FromJson<v1::ResumeRuleRequest>(
                        absl::StrCat(R"({"name":")", kArt, R"("})")))
                   .ok());
   EXPECT_TRUE(test::Eventually([&] {
-    const v1::RuleProgress art = server.Progress(kArt);
+    const v1::RuleProgress art = server_.Progress(kArt);
     EXPECT_TRUE(test::AddsUp(art)) << art.DebugString();
     return art.verification().cause() == v1::Verification::LOG_OVERFLOW;
   }));
+}
+
+TEST(UpgradeOf4Test, ADrainedCopierStaysDrained) {
+  test::TestServer server({.prepare = [](const std::string& path) {
+    test::MakeGolden(4, path);
+  }});
+  ScriptedCopier copier(server);
+  v1::Hello hello = ScriptedCopier::MakeHello("copier-4");
+  hello.set_session_number(5);
+  EXPECT_EQ(copier.Hello(hello), 5);
+  v1::ListCopiersResponse copiers;
+  ASSERT_TRUE(Call(server.admin(), &v1::AdminService::Stub::ListCopiers,
+                   v1::ListCopiersRequest(), &copiers)
+                  .ok());
+  ASSERT_EQ(copiers.copiers_size(), 1);
+  EXPECT_EQ(copiers.copiers(0).name(), "copiers/copier-4");
+  EXPECT_TRUE(copiers.copiers(0).draining());
 }
 
 }  // namespace
