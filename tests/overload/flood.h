@@ -46,7 +46,10 @@ class Flood final : public grpc::ClientBidiReactor<v1::PublishChangesRequest,
     if (reads) StartRead(&response_);
     StartCall();
   }
-  ~Flood() override {
+  ~Flood() override { Stop(); }
+
+  // Sends and reads nothing any more.
+  void Stop() {
     context_.TryCancel();
     done_.wait();
   }

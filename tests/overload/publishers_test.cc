@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -42,6 +44,10 @@ TEST(PublisherFloodTest, NobodyElseStarvesAndMemoryIsBounded) {
   Slowest write;
   Slowest publish;
   int64_t sent = 0;
+  int64_t calm_batches = 0;
+  // Of each rule's floods; those of the third do not read.
+  std::array<int64_t, 3> batches_sent = {};
+  std::array<int64_t, 3> batches_acknowledged = {};
   {
     std::vector<std::unique_ptr<Flood>> floods;
     for (int i = 0; i < kFloodsOfAKind; ++i) {
@@ -68,10 +74,17 @@ TEST(PublisherFloodTest, NobodyElseStarvesAndMemoryIsBounded) {
         ScriptedPublisher calm(*changes);
         ASSERT_TRUE(calm.Hello("calm", "buckets/calm-src").has_value());
         ASSERT_TRUE(calm.Batch(i + 1, {MakeChange("calm-src", "k")}));
+        ++calm_batches;
       });
       most = std::max(most, server.resident_bytes());
       sent = 0;
       for (const auto& flood : floods) sent += flood->sent();
+    }
+    for (size_t i = 0; i < floods.size(); ++i) {
+      EXPECT_FALSE(floods[i]->over());
+      floods[i]->Stop();
+      batches_sent[i % 3] += floods[i]->sent();
+      batches_acknowledged[i % 3] += floods[i]->acknowledged();
     }
   }
   const Swarm::Report heard = copiers.TakeReport();
@@ -93,11 +106,22 @@ TEST(PublisherFloodTest, NobodyElseStarvesAndMemoryIsBounded) {
   EXPECT_GT(heard.answered, 0);
   EXPECT_LT(heard.slowest.count(), kSecondsMax);
   EXPECT_EQ(heard.ended, 0) << heard.last_end.error_message();
+  std::vector<int64_t> published;
   for (const std::string& rule : rules) {
     const v1::RuleProgress progress = server.Progress(rule);
     EXPECT_TRUE(AddsUp(progress)) << progress.DebugString();
     EXPECT_GT(progress.live().published(), 0);
+    published.push_back(progress.live().published());
   }
+  // What was acknowledged was taken once, and nothing that was not sent.
+  for (size_t i = 0; i < batches_sent.size(); ++i) {
+    SCOPED_TRACE(rules[i]);
+    EXPECT_GE(published[i], 1000 * batches_acknowledged[i]);
+    EXPECT_LE(published[i], 1000 * batches_sent[i]);
+  }
+  EXPECT_GT(batches_acknowledged[0], 0);
+  EXPECT_GT(batches_acknowledged[1], 0);
+  EXPECT_EQ(published[3], calm_batches);
 }
 
 // Nobody takes the changes: the log fills up and is dropped, and then the next.
