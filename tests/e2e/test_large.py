@@ -33,6 +33,12 @@ class Parts:
         """Bytes of parts at the destination: what else has files is small."""
         return sum(blocks(path) * 512 for path in self.blobs(SHANGHAI))
 
+    def uploads(self):
+        """The parts that are there for good, by the upload that they are of."""
+        return dict(self.cluster.index(
+            SHANGHAI, "SELECT upload_id, count(*) FROM upload_parts"
+            " GROUP BY upload_id"))
+
     def wait_no_upload(self):
         """Waits until an equal destination has no more files than the source,
         nor knows of an upload."""
@@ -103,15 +109,21 @@ class UnderLoad(Parts):
             "updateMask": "limits"})
         self.put("large", SIZE)
         for kill in range(2):
-            parts = self.uploaded()
+            parts = sum(self.uploads().values())
             wait("more parts are there",
-                 lambda: self.uploaded() >= parts + 2 * 8 * MIB, 60)
+                 lambda: sum(self.uploads().values()) >= parts + 2, 60)
             self.start_copier()
             copier = self.pop_holder("OBJECT")
             begun = time.monotonic()
             copier.kill()
+            before = self.uploads()
             self.assert_taken_over("copier killed", "OBJECT",
                                    self.leases("OBJECT"), begun, copier.name)
+            # The same upload goes on, after the parts that it has.
+            self.assertEqual(len(before), 1)
+            wait("another part is there", lambda: all(
+                self.uploads().get(upload, 0) > parts
+                for upload, parts in before.items()), 60)
         self.writer.wait_operations(10)
         self.end()
 
