@@ -125,6 +125,7 @@ class ChaosTest(E2eTest):
         """The writer rests meanwhile."""
         self.writer.finish()
         self.assert_in_step()
+        self.checker.wait_looks(1)
         self.start_writer(self.writer.operations)
 
     def end(self):

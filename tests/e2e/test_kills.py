@@ -19,6 +19,7 @@ class OneFault:
         self.assertLess(self.cluster.historical(self.rule)["fraction"], 1,
                         "the history ended before the fault was over")
         self.hurry()
+        self.compare()
         strike("CHANGES")
 
     def kill_one(self, kind):
@@ -63,8 +64,7 @@ class AllFaults(OneFault):
                 self.hurry()
             # Before the history is there, the buckets cannot be equal, and only
             # the checker compares them.
-            if (cycle % 5 == 0
-                    and self.cluster.historical(self.rule)["fraction"] == 1):
+            if self.cluster.historical(self.rule)["fraction"] == 1:
                 self.compare()
             self.writer.wait_operations(10)
             self.cluster.server.kill()
@@ -108,6 +108,8 @@ class AllFaults(OneFault):
             wait(f"{key} is there", lambda: self.cluster.get(
                 self.destination, key) == content)
             took.append(time.monotonic() - begun)
+            if cycle:
+                self.compare()
         self.assert_in_time("notifier killed: news arrived", *took)
         self.end()
 
